@@ -1,0 +1,1 @@
+"""Runs AI model servers and hot-swaps them behind one address."""

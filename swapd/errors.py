@@ -1,0 +1,71 @@
+"""What goes wrong in words that a person reads.  HTTP statuses live in web/errors.py."""
+
+# SwapdError
+# ├── InvalidConfig          shown by the command line: every problem, exit 1
+# ├── CannotStart            shown by the command line: the reason, exit 1
+# └── RequestError           shown to a client, as one envelope or event
+#     ├── MalformedRequest   the body cannot be understood
+#     ├── NoModelNamed       the request says no model
+#     ├── UnknownModel       the model is in no configuration
+#     ├── TryLater           the same request may succeed later
+#     │   ├── TooManyRequests    the model has as many requests as it may have at once
+#     │   └── ModelUnavailable   not startable, unloaded, or swapd is ending
+#     └── UpstreamFailed     the model's server broke the exchange
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class SwapdError(Exception):
+    """Something that a person must read; its text is meant for them."""
+
+
+class InvalidConfig(SwapdError):
+    """The configuration has problems; nothing was started."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        """Keep every problem, each as ``file:line:column: path: message``."""
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class CannotStart(SwapdError):
+    """swapd itself cannot begin, or cannot go on."""
+
+
+class RequestError(SwapdError):
+    """One request fails; its client is told why."""
+
+
+class MalformedRequest(RequestError):
+    """The request cannot be understood; sending it again would not help."""
+
+
+class NoModelNamed(RequestError):
+    """A model route was asked without a model."""
+
+
+class UnknownModel(RequestError):
+    """The model that was asked for is not configured."""
+
+
+class TryLater(RequestError):
+    """The same request may succeed later."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        """Keep what to say, and after how many seconds trying again makes sense."""
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class TooManyRequests(TryLater):
+    """The model has as many requests as its concurrencyLimit allows."""
+
+
+class ModelUnavailable(TryLater):
+    """The model cannot serve now: its start failed, it was unloaded, or swapd is ending."""
+
+
+class UpstreamFailed(RequestError):
+    """The model's server broke the exchange before its end."""
