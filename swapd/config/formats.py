@@ -1,0 +1,110 @@
+"""The written forms that a text may have to keep: URLs, paths, environment entries, keys.
+
+Each function returns the text that is kept, or raises ValueError saying what is wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import SplitResult, urlsplit
+
+_BAD_PERCENT = re.compile(r"%(?![0-9a-fA-F]{2})")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def http_url(text: str) -> str:
+    """Keep the URL of a server.
+
+    Raises:
+        ValueError: It is no http or https URL with a host, or its port is no port.
+    """
+    _only_url_characters(text)
+    parts = _split(text)
+    if parts.scheme not in _DEFAULT_PORTS:
+        raise ValueError("must be a URL that begins with http:// or https://")
+    if not parts.hostname:
+        raise ValueError("must be a URL with a host")
+    if parts.port == 0:
+        raise ValueError("the port must be between 1 and 65535")
+    return text
+
+
+def host_and_port(url: str) -> tuple[str, int] | None:
+    """Return whom ``url`` connects to, all names of this machine being one; None for no URL."""
+    try:
+        parts = urlsplit(http_url(url))
+    except ValueError:
+        return None
+    host = (parts.hostname or "").lower()
+    here = host in ("localhost", "0.0.0.0", "::1", "::") or host.startswith("127.")
+    return "localhost" if here else host, parts.port or _DEFAULT_PORTS[parts.scheme]
+
+
+def health_path(text: str) -> str:
+    """Keep path and query of a health check, or the word ``none``.
+
+    Raises:
+        ValueError: It is no path, or no HTTP request could carry it as it is written.
+    """
+    text = text.strip()
+    if text == "none":
+        return text
+    _only_url_characters(text)
+    if re.match("https?://", text, re.IGNORECASE):
+        parts = _split(text)
+        text = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    if not text.startswith("/"):
+        raise ValueError("must be a path that begins with /, or none")
+    return text.partition("#")[0]
+
+
+def env_entry(text: str) -> str:
+    """Keep one entry of an environment.
+
+    Raises:
+        ValueError: It does not have the form NAME=VALUE.
+    """
+    name, equals, _ = text.partition("=")
+    if not name or not equals:
+        raise ValueError("must have the form NAME=VALUE")
+    return without_nul(text)
+
+
+def without_nul(text: str) -> str:
+    """Keep text that can be given to a process.
+
+    Raises:
+        ValueError: It holds a NUL character.
+    """
+    if "\0" in text:
+        raise ValueError("must not contain a NUL character")
+    return text
+
+
+def api_key(text: str) -> str:
+    """Keep one API key.
+
+    Raises:
+        ValueError: It is empty or contains spaces.
+    """
+    if not text:
+        raise ValueError("an API key must not be empty")
+    if " " in text:
+        raise ValueError("an API key must not contain spaces")
+    return text
+
+
+def _split(text: str) -> SplitResult:
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError as error:
+        raise ValueError(f"must be a URL: {str(error)[:1].lower()}{str(error)[1:]}") from error
+    return parts
+
+
+def _only_url_characters(text: str) -> None:
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("must contain no spaces and only ASCII; write others as %XX")
+    if _BAD_PERCENT.search(text):
+        raise ValueError("% must be followed by two hexadecimal digits")

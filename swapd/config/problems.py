@@ -1,0 +1,91 @@
+"""Collects all that is wrong with a configuration, so that one run names everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from swapd.config.tree import KeyPath, Place
+from swapd.errors import InvalidConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that a person must mend, or (as a warning) should know."""
+
+    place: Place
+    path: KeyPath
+    message: str
+
+    def __str__(self) -> str:
+        return ": ".join(filter(None, (str(self.place), dotted(self.path), self.message)))
+
+
+class Problems:
+    """What the passes of one load found; the first problem of a path speaks for that path.
+
+    A value that one pass refused is mended to its default for the next passes; what those say
+    about the same path would only repeat the first problem in other words.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing found."""
+        self._found: list[Problem] = []
+        self._warnings: list[Problem] = []
+        self._paths: set[tuple[str, KeyPath]] = set()
+
+    def add(self, place: Place, path: KeyPath, message: str) -> None:
+        """Record that ``path`` is wrong, unless that is known."""
+        if path and (place.file, path) in self._paths:
+            return
+        self._paths.add((place.file, path))
+        self._found.append(Problem(place, path, message))
+
+    def warn(self, place: Place, path: KeyPath, message: str) -> None:
+        """Record what is accepted but probably not meant."""
+        self._warnings.append(Problem(place, path, message))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Every warning, sorted by place, one line each."""
+        return tuple(_lines(self._warnings))
+
+    def raise_if_any(self) -> None:
+        """Raise what was found.
+
+        Raises:
+            InvalidConfig: There is at least one problem; it names them all, sorted by place.
+        """
+        if self._found:
+            raise InvalidConfig(_lines(self._found))
+
+
+def dotted(path: KeyPath) -> str:
+    """Return ``path`` as people write it: ``models.a.env[0]``."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{_printable(part)}"
+    return text.removeprefix(".")
+
+
+def quoted(text: str) -> str:
+    """Return ``text`` between quotes, short and on one line."""
+    return f'"{_printable(text if len(text) <= 60 else text[:57] + "...")}"'
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return a hint at the known word that ``word`` resembles, or nothing."""
+    by_lower = {name.lower(): name for name in known}
+    close = get_close_matches(word.lower(), by_lower, n=1)
+    return f", did you mean {by_lower[close[0]]}?" if close else ""
+
+
+def _lines(problems: Sequence[Problem]) -> list[str]:
+    return [str(problem) for problem in sorted(problems, key=lambda problem: problem.place)]
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -1,0 +1,178 @@
+"""Loading from files, and that no input at all makes the loader crash."""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from swapd.config.load import load, parse
+from swapd.errors import InvalidConfig
+
+WHOLE = """\
+healthCheckTimeout: 60
+startPort: 9000
+globalTTL: 300
+unloadTimeout: 5
+apiKeys: [one, two]
+server: {shutdownGrace: 12.5}
+shapes:
+  small: &small
+    ttl: 60
+models:
+  chat:
+    <<: *small
+    cmd: |
+      # the server
+      serve --port ${PORT} \\
+        --name "${MODEL_ID}"
+    cmdStop: stop ${PID}
+    aliases: [gpt, "port-${PORT}"]
+    env: ["A=b"]
+    checkEndpoint: /ready
+    concurrencyLimit: 4
+    name: Chat
+    description: talks
+    unlisted: no
+    useModelName: other
+  embed:
+    cmd: embed
+    proxy: http://localhost:7000/v1
+    checkEndpoint: none
+groups:
+  all:
+    swap: false
+    exclusive: true
+    persistent: false
+    members: [chat, embed]
+hooks: {on_startup: {preload: [gpt]}}
+"""
+
+
+def test_one_file_is_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(WHOLE)
+    config = load([path])
+    assert list(config.models) == ["chat", "embed"]
+    assert config.preload == ("chat",)
+    assert config.server.shutdown_grace == 12.5
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_the_usual_encodings_are_read(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_bytes("models: {é: {cmd: '${PORT}'}}".encode(encoding))
+    assert list(load([path]).models) == ["é"]
+
+
+def complaints(*paths: Path) -> tuple[str, ...]:
+    with pytest.raises(InvalidConfig) as caught:
+        load(paths)
+    return caught.value.problems
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    broken, odd, missing = tmp_path / "b.yaml", tmp_path / "odd.yaml", tmp_path / "missing.yaml"
+    broken.write_bytes(b"a: \xff")
+    odd.write_bytes(codecs.BOM_UTF16_LE + b"a")
+    assert complaints(missing) == (f"{missing}: No such file or directory",)
+    assert complaints(tmp_path) == (f"{tmp_path}: Is a directory",)
+    assert complaints(broken) == (f"{broken}: byte 3 is not UTF-8 text",)
+    assert complaints(odd)[0].startswith(f"{odd}: byte ")
+    assert complaints() == ("no configuration file is given",)
+
+
+def test_a_second_file_is_refused_by_name(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    assert complaints(first, second) == (
+        f"{second}: several configuration files are not supported yet",
+    )
+
+
+def test_an_empty_text_is_a_configuration_without_models() -> None:
+    assert parse("", "c.yaml").models == {}
+
+
+# A busy machine is no failure.
+at_leisure = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def only_problems(text: str) -> None:
+    """Parse ``text``; whatever it is, problems with a place are all that may come of it."""
+    found: tuple[str, ...] | None = None
+    try:
+        parse(text, "c.yaml")
+    except InvalidConfig as invalid:
+        found = invalid.problems
+    assert found is None or found
+    for problem in found or ():
+        assert problem.startswith("c.yaml:"), problem
+        assert "\n" not in problem
+
+
+@at_leisure
+@given(st.text())
+@example('a: "\\U99999999"')
+@example("%YAML 1." + "1" * 5000 + "\n---\n")
+@example("models: {a: {<<: {<<: [*x]}}}")
+@example("apiKeys: [~]")
+@example("? ")
+def test_no_text_is_a_crash(text: str) -> None:
+    only_problems(text)
+
+
+SNIPPETS = st.sampled_from(
+    [
+        *("*small", "&x ", "<<: ", "~", "[", "{", "'", '"', "${PORT}", "${x}", "- ", ": ", "\n"),
+        *("  ", "1e9", ".inf", "-1", "true", "!!str ", "|\n", "#", "\\", "%zz", "\0", "\t"),
+        *("groups", "{}"),
+    ]
+)
+
+
+@st.composite
+def mangled(draw: st.DrawFn) -> str:
+    text = WHOLE
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(text)))
+        length = draw(st.integers(0, 12))
+        text = text[:start] + draw(SNIPPETS | st.just("")) + text[start + length :]
+    return text
+
+
+@at_leisure
+@given(mangled())
+def test_no_mangled_configuration_is_a_crash(text: str) -> None:
+    only_problems(text)
+
+
+ODD_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | SNIPPETS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=5,
+)
+
+
+@st.composite
+def with_an_odd_value(draw: st.DrawFn) -> str:
+    """A whole configuration in which one value, at any depth, is replaced by an odd one."""
+    root = yaml.safe_load(WHOLE)
+    node = root
+    while True:
+        keys = list(node) if isinstance(node, dict) else list(range(len(node)))
+        key = draw(st.sampled_from(keys))
+        if isinstance(node[key], dict | list) and node[key] and draw(st.booleans()):
+            node = node[key]
+        else:
+            node[key] = draw(ODD_VALUES)
+            return str(yaml.safe_dump(root, allow_unicode=True, sort_keys=False))
+
+
+@at_leisure
+@given(with_an_odd_value())
+def test_no_odd_value_is_a_crash(text: str) -> None:
+    only_problems(text)
