@@ -8,7 +8,10 @@ is an argument's own.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+#: The keys of a model that hold commands.
+COMMANDS = ("cmd", "cmdStop")
 
 _PIECE = re.compile(
     r"""
@@ -45,6 +48,11 @@ def without_comments(command: str) -> str:
     """Return ``command`` without its comment lines; a ``#`` inside quotes is none."""
     lines = _scanned(command)
     return "\n".join(line for line, _, comment in lines if not comment)
+
+
+def outside_comments(command: str, change: Callable[[str], str]) -> str:
+    """Return ``command`` with ``change`` made to each line that is no comment."""
+    return "\n".join(line if comment else change(line) for line, _, comment in _scanned(command))
 
 
 def _joined(command: str) -> str:

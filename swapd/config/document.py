@@ -7,6 +7,7 @@ from typing import cast
 
 import yaml
 
+from swapd.config.environment import shielded, unshielded
 from swapd.config.problems import Problems
 from swapd.config.scalars import text_of, typed
 from swapd.config.tree import Entry, KeyPath, List, Map, Node, Place, Scalar, ScalarValue
@@ -35,13 +36,14 @@ def read_document(text: str, file: str, problems: Problems) -> Map:
     """
     empty = Map({}, Place(file, 1, 1))
     try:
-        loader = _Loader(text.removeprefix("\ufeff"))
+        loader = _Loader(shielded(text.removeprefix("\ufeff")))
         root = loader.get_node() if loader.check_node() else None
         more = root is not None and loader.check_node()
         builder = _Builder(file, loader.anchors_at, problems)
         tree = builder.build(root, ()) if root is not None else None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
-        problems.add(_place_of_error(error, text, file), (), _words_of_error(error))
+        message = unshielded(_words_of_error(error))
+        problems.add(_place_of_error(error, text, file), (), message)
         return empty
     if more:
         problems.warn(Place(file), (), "only the first of several YAML documents is read")
@@ -168,11 +170,13 @@ class _Builder:
         if node.tag not in (_PLAIN, _STR, *_KINDS):
             self._refuse(place, path, f"the tag {node.tag} is not supported")
             return None
-        value: ScalarValue = node.value if node.tag == _STR else typed(node.value)
-        if node.tag in _KINDS and type(value) not in _KINDS[node.tag]:
+        text = unshielded(node.value)
+        value: ScalarValue = text if node.tag == _STR else typed(text)
+        later = text != node.value  # its type shows when the environment is known
+        if node.tag in _KINDS and type(value) not in _KINDS[node.tag] and not later:
             self._refuse(place, path, f"this is no {node.tag.rpartition(':')[2]}")
             return None
-        return Scalar(value, place, literal=node.style == "|")
+        return Scalar(value, place, literal=node.style == "|", plain=node.tag != _STR)
 
     def _refuse(self, place: Place, path: KeyPath, message: str) -> None:
         self._problems.add(place, path, message)

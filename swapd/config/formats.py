@@ -8,6 +8,9 @@ from __future__ import annotations
 import re
 from urllib.parse import SplitResult, urlsplit
 
+_DURATION = re.compile(r"[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+")
+_DURATION_PART = re.compile(r"([0-9.]+)([a-zµμ]+)")
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 _BAD_PERCENT = re.compile(r"%(?![0-9a-fA-F]{2})")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -92,6 +95,43 @@ def api_key(text: str) -> str:
     if " " in text:
         raise ValueError("an API key must not contain spaces")
     return text
+
+
+def header_value(text: str) -> str:
+    """Keep text that a header can carry.
+
+    Raises:
+        ValueError: It holds other than visible ASCII characters.
+    """
+    if not text.isascii() or not text.isprintable():
+        raise ValueError("must hold only visible ASCII characters")
+    return text
+
+
+def word(text: str) -> str:
+    """Keep text that says something.
+
+    Raises:
+        ValueError: It is empty.
+    """
+    if not text:
+        raise ValueError("must not be empty")
+    return text
+
+
+def duration(value: object) -> float:
+    """Return how many seconds a duration such as ``1m30s`` has.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if isinstance(value, str) and value == "0":
+        return 0.0
+    if not isinstance(value, str) or not _DURATION.fullmatch(value):
+        raise ValueError("must be a duration with its unit, such as 5s or 1m30s")
+    parts = _DURATION_PART.findall(value)
+    seconds = sum(float(number) * _UNITS[unit] for number, unit in parts)
+    return -seconds if value.startswith("-") else seconds
 
 
 def _split(text: str) -> SplitResult:

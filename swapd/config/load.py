@@ -2,63 +2,76 @@
 
 from __future__ import annotations
 
-import codecs
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from swapd.config.document import read_document
-from swapd.config.keys import NOT_YET_AT_TOP
-from swapd.config.ports import resolve_macros
+from swapd.config.environment import with_environment
+from swapd.config.expansion import resolve_macros
+from swapd.config.merge import merged
 from swapd.config.problems import Problems, quoted
+from swapd.config.reporting import Reporter
 from swapd.config.resolve import resolve
 from swapd.config.scalars import text_of
 from swapd.config.schema import Config, Settings
+from swapd.config.section import is_private
+from swapd.config.sources import Source, read_sources
 from swapd.config.tree import Map
 from swapd.config.validation import read_settings
-from swapd.errors import InvalidConfig
 
 
-def load(paths: Sequence[Path]) -> Config:
+def load(
+    paths: Sequence[Path],
+    directory: Path | None = None,
+    *,
+    lenient: bool = False,
+    environ: Mapping[str, str] | None = None,
+) -> Config:
     """Read a configuration from its files.
+
+    Args:
+        paths: Files, in the order in which they count.
+        directory: Its ``*.yaml`` and ``*.yml`` follow them, sorted by name.
+        lenient: Unknown keys are warnings, not problems.
+        environ: What ``${env.NAME}`` stands for; by default the environment of this process.
 
     Raises:
         InvalidConfig: It has problems, and names them all.
     """
-    if not paths:
-        raise InvalidConfig(["no configuration file is given"])
-    if len(paths) > 1:
-        message = "several configuration files are not supported yet"
-        raise InvalidConfig([f"{path}: {message}" for path in paths[1:]])
-    return parse(_text(paths[0]), str(paths[0]))
+    problems = Problems(lenient=lenient)
+    sources = read_sources(paths, directory, problems)
+    problems.raise_if_any()
+    return _config(sources, os.environ if environ is None else environ, problems)
 
 
-def parse(text: str, name: str) -> Config:
+def parse(
+    text: str, name: str, *, lenient: bool = False, environ: Mapping[str, str] | None = None
+) -> Config:
     """Read a configuration from ``text``, calling it ``name`` where it has problems.
 
     Raises:
         InvalidConfig: It has problems, and names them all.
     """
-    problems = Problems()
-    tree = read_document(text, name, problems)
-    _report_odd_ids(tree, problems)
-    tree = resolve_macros(_without_anchor_homes(tree), problems)
+    problems = Problems(lenient=lenient)
+    return _config([Source(name, text)], os.environ if environ is None else environ, problems)
+
+
+def _config(sources: Sequence[Source], environ: Mapping[str, str], problems: Problems) -> Config:
+    written = merged([_tree(source, environ, problems) for source in sources], problems)
+    tree = resolve_macros(written, problems)
     settings, tree = read_settings(tree, problems)
-    config = resolve(settings, tree, problems)
+    config = resolve(settings, Reporter(tree, written, problems))
     problems.raise_if_any()
     return config
 
 
-def _text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-        if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return content.decode("utf-16")
-        return content.decode("utf-8-sig")
-    except OSError as error:
-        raise InvalidConfig([f"{path}: {error.strerror or error}"]) from error
-    except UnicodeDecodeError as error:
-        message = f"byte {error.start} is not {error.encoding.upper()} text"
-        raise InvalidConfig([f"{path}: {message}"]) from error
+def _tree(source: Source, environ: Mapping[str, str], problems: Problems) -> Map:
+    """Return what one file says; only macros are left to put in."""
+    tree = read_document(source.text, source.name, problems)
+    tree = with_environment(tree, environ, problems)
+    _report_odd_ids(tree, problems)
+    return _without_private_keys(tree)
 
 
 def _report_odd_ids(tree: Map, problems: Problems) -> None:
@@ -70,8 +83,10 @@ def _report_odd_ids(tree: Map, problems: Problems) -> None:
             problems.add(entry.key.place, ("models", name), message)
 
 
-def _without_anchor_homes(tree: Map) -> Map:
-    """Drop the top-level keys that exist only to define anchors."""
-    for key in tree.anchor_homes - {*Settings.known_keys(), *NOT_YET_AT_TOP}:
-        tree = tree.without(key)
+def _without_private_keys(tree: Map) -> Map:
+    """Drop the top-level keys that are a person's own, or exist only to define anchors."""
+    homes = tree.anchor_homes - {*Settings.known_keys()}
+    for key in tree.entries:
+        if is_private(key) or key in homes:
+            tree = tree.without(key)
     return tree

@@ -7,22 +7,36 @@ first, so that no value can run away; what remains afterwards is unknown.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from swapd.config.problems import Problems, did_you_mean
 from swapd.config.scalars import text_of
-from swapd.config.tree import Entry, KeyPath, List, Map, Node, Scalar, ScalarValue, scalars
+from swapd.config.tree import (
+    Entry,
+    KeyPath,
+    List,
+    Map,
+    Node,
+    Place,
+    Scalar,
+    ScalarValue,
+    find,
+    scalars,
+)
 
 _USE = re.compile(r"\$\{([a-zA-Z0-9_-]+)\}")
+#: Longer is no value of a configuration: macros that multiply each other.
+_LONGEST = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Macro:
-    """``${name}`` stands for ``value``."""
+    """``${name}`` stands for ``value``, which None says to be broken; ``place`` is the value's."""
 
     name: str
     value: ScalarValue
+    place: Place | None = None
 
     @property
     def use(self) -> str:
@@ -33,10 +47,12 @@ class Macro:
 def expand(node: Node, macros: Sequence[Macro]) -> Node:
     """Return ``node`` with ``macros``, in the order of their declaration, put into its values.
 
-    A value that is nothing but one macro takes that macro's type; keys stay as they are.
+    A value that is nothing but one macro takes that macro's type and place; keys stay as they
+    are.  What would grow beyond all measure is left as it is.
     """
     for macro in reversed(macros):
-        node = _put_in(node, macro)
+        if macro.value is not None:
+            node = _put_in(node, macro)
     return node
 
 
@@ -47,33 +63,87 @@ def used(node: Node | None) -> set[str]:
     return set(_USE.findall(node.value))
 
 
-def report_leftovers(node: Node, path: KeyPath, known: Collection[str], problems: Problems) -> None:
-    """Report each value below ``node`` in which a macro is left that nothing explains.
+class Leftovers:
+    """Reports the macros that are left where all that are known have been put in."""
 
-    Args:
-        node: A tree in which all known macros have been put in.
-        path: Where ``node`` stands.
-        known: The macros that are known here, to guess at what was meant.
-        problems: Receives what is found.
-    """
-    for where, scalar in scalars(node, path):
+    def __init__(
+        self,
+        macros: Sequence[Macro],
+        explained: Mapping[str, str],
+        written: Node,
+        problems: Problems,
+    ) -> None:
+        """Know what is known here.
+
+        Args:
+            macros: Those that were put in.
+            explained: What to say of swapd's own macros, by their names.
+            written: The whole configuration before any macro was put in.
+            problems: Receives what is found.
+        """
+        self._macros = {macro.name: macro for macro in macros}
+        self._explained = explained
+        self._written = written
+        self._problems = problems
+
+    def report(self, node: Node, path: KeyPath) -> None:
+        """Report each value of ``node``, which stands at ``path``, that uses a macro."""
+        for where, scalar in scalars(node, path):
+            self.report_one(scalar, where, find(self._written, where))
+
+    def report_one(self, scalar: Scalar, path: KeyPath, written: Node | None) -> None:
+        """Report the macros that ``scalar`` uses, where the text that uses them was ``written``."""
         for name in sorted(used(scalar)):
-            message = f"unknown macro ${{{name}}}{did_you_mean(name, known)}"
-            problems.add(scalar.place, where, message)
+            message = self._message(name)
+            if message:
+                place = self._origin(name, used(written)) or scalar.place
+                self._problems.add(place, path, message)
+            self._problems.excuse(scalar.place, path)
+
+    def _message(self, name: str) -> str | None:
+        """Return what to say of a use of ``name``, None if its declaration is told of already."""
+        known = self._macros.get(name)
+        if known and known.value is None:
+            return None
+        if known:
+            rule = "declare it above the macros that use it, and keep the whole short"
+            return f"the macro {known.use} cannot be put in: {rule}"
+        if name in self._explained:
+            return self._explained[name]
+        return f"unknown macro ${{{name}}}{did_you_mean(name, [*self._macros, *self._explained])}"
+
+    def _origin(self, name: str, names: set[str]) -> Place | None:
+        """Return where the macro stands that brought ``name`` into a text that used ``names``."""
+        to_see = [] if name in names else sorted(names)
+        seen = set(to_see)
+        while to_see:
+            macro = self._macros.get(to_see.pop())
+            inner = set(_USE.findall(text_of(macro.value))) if macro else set()
+            if macro and name in inner:
+                return macro.place
+            to_see += sorted(inner - seen)
+            seen |= inner
+        return None
 
 
 def _put_in(node: Node, macro: Macro) -> Node:
     match node:
         case Scalar(str() as text) if macro.use in text:
             if text == macro.use:
-                return replace(node, value=macro.value)
-            return replace(node, value=text.replace(macro.use, text_of(macro.value)))
+                return Scalar(macro.value, macro.place or node.place)
+            return replace(node, value=_interpolated(text, macro), plain=False)
         case Scalar():
             return node
         case List(items):
             return replace(node, items=tuple(_put_in(item, macro) for item in items))
         case Map(entries):
             return replace(node, entries=dict(_entries(entries.items(), macro)))
+
+
+def _interpolated(text: str, macro: Macro) -> str:
+    value = text_of(macro.value)
+    length = len(text) + text.count(macro.use) * (len(value) - len(macro.use))
+    return text if length > _LONGEST else str(text).replace(macro.use, value)
 
 
 def _entries(entries: Collection[tuple[str, Entry]], macro: Macro) -> Iterator[tuple[str, Entry]]:

@@ -26,25 +26,45 @@ class Problems:
     """What the passes of one load found; the first problem of a path speaks for that path.
 
     A value that one pass refused is mended to its default for the next passes; what those say
-    about the same path would only repeat the first problem in other words.
+    about the same path would only repeat the first problem in other words.  And what stands
+    behind an alias, or in a macro, is complained of once, however often it is used.
     """
 
-    def __init__(self) -> None:
-        """Begin with nothing found."""
+    def __init__(self, *, lenient: bool = False) -> None:
+        """Begin with nothing found; ``lenient`` lets unknown keys pass with a warning."""
+        self._lenient = lenient
         self._found: list[Problem] = []
         self._warnings: list[Problem] = []
         self._paths: set[tuple[str, KeyPath]] = set()
+        self._words: set[tuple[Place, str]] = set()
 
     def add(self, place: Place, path: KeyPath, message: str) -> None:
         """Record that ``path`` is wrong, unless that is known."""
         if path and (place.file, path) in self._paths:
             return
         self._paths.add((place.file, path))
-        self._found.append(Problem(place, path, message))
+        if self._is_news(place, message):
+            self._found.append(Problem(place, path, message))
+
+    def excuse(self, place: Place, path: KeyPath) -> None:
+        """Say that ``path`` cannot be right, for a reason that is recorded elsewhere."""
+        self._paths.add((place.file, path))
+
+    def unknown(self, place: Place, path: KeyPath, message: str) -> None:
+        """Record that nobody knows the key ``path``; whether that is bad was said at the start."""
+        tell = self.warn if self._lenient else self.add
+        tell(place, path, message)
 
     def warn(self, place: Place, path: KeyPath, message: str) -> None:
         """Record what is accepted but probably not meant."""
-        self._warnings.append(Problem(place, path, message))
+        if self._is_news(place, message):
+            self._warnings.append(Problem(place, path, message))
+
+    def _is_news(self, place: Place, message: str) -> bool:
+        """Say, the first time, that nothing like it was said of ``place``."""
+        known = (place, message) in self._words
+        self._words.add((place, message))
+        return not known
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -2,127 +2,130 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from types import MappingProxyType
 
-from swapd.config import checks
-from swapd.config.commands import UnterminatedQuote, split
-from swapd.config.models import Model, ModelSettings
-from swapd.config.problems import Problems
-from swapd.config.schema import DEFAULT_GROUP, Config, Group, Settings
-from swapd.config.tree import KeyPath, Map, find, key_place, place_of
-from swapd.ids import ModelId
+from swapd.config import choices, routes
+from swapd.config.model_values import Models
+from swapd.config.namespace import namespace
+from swapd.config.observing import (
+    PERFORMANCE_EVERY,
+    TIME_FORMATS,
+    Logging,
+    LogLevel,
+    Performance,
+)
+from swapd.config.patterns import compiled
+from swapd.config.problems import did_you_mean
+from swapd.config.reporting import Reporter
+from swapd.config.schema import Config, Settings
+from swapd.config.server import DEFAULT_IGNORE_PATH
 
-_SHORTEST_START = 15
-_DEFAULT_UNLOAD = 10
+_MIB = 1024 * 1024
+_METRICS = 1000
 
 
-def resolve(settings: Settings, tree: Map, problems: Problems) -> Config:
-    """Return what ``settings`` come to, telling ``problems`` what does not fit together.
-
-    Args:
-        settings: What the file says.
-        tree: The same, with the places where it says so.
-        problems: Receives problems and warnings.
-    """
-    resolver = _Resolver(settings, tree, problems)
-    models = {ModelId(name): resolver.model(ModelId(name)) for name in settings.models}
-    aliases = checks.aliases(settings, resolver.report)
-    groups = _groups(settings)
-    preload = checks.preload(settings, aliases, resolver.report)
-    checks.members(settings, aliases, resolver.report)
-    checks.shared_ports(models, groups, resolver.report)
+def resolve(settings: Settings, reporter: Reporter) -> Config:
+    """Return what ``settings`` come to, telling ``reporter`` what does not fit together."""
+    names = namespace(settings, reporter)
+    models = Models(settings, names, reporter).all()
+    routing, groups = routes.routing_of(settings, names, reporter)
+    routes.check_ports(models, routes.together_by(routing.matrix, groups), reporter)
+    _warn_of_idle_keys(settings, reporter)
+    _check_store(settings, reporter)
+    rivalry = choices.Rivalry(routing.matrix, groups)
     return Config(
         models=MappingProxyType(models),
-        aliases=MappingProxyType(dict(aliases)),
-        groups=MappingProxyType(groups),
-        preload=preload,
+        aliases=MappingProxyType(dict(names.aliases)),
+        groups=groups,
+        routing=routing,
+        preload=choices.preload_of(settings, names, reporter),
         api_keys=settings.api_keys,
         server=settings.server,
-        warnings=problems.warnings,
+        cors=settings.cors,
+        peers=choices.peers_of(settings, reporter),
+        peer_models=MappingProxyType(dict(names.peer_models)),
+        selectors=choices.selectors_of(settings, names, rivalry, reporter),
+        profiles=choices.profiles_of(settings, names, reporter),
+        ignore_paths=tuple(_ignore_paths(settings, reporter)),
+        include_aliases_in_list=settings.include_aliases_in_list,
+        logging=_logging(settings, reporter),
+        metrics_max_in_memory=_metrics(settings, reporter),
+        capture_buffer_bytes=_MIB
+        * reporter.at_least(("captureBuffer",), settings.capture_buffer, 0),
+        store=settings.store,
+        performance=_performance(settings, reporter),
+        session_headers=settings.ui.activity.session_id,
+        warnings=reporter.warnings(),
     )
 
 
-class _Resolver:
-    """Resolves one model after the other."""
-
-    def __init__(self, settings: Settings, tree: Map, problems: Problems) -> None:
-        self._settings = settings
-        self._tree = tree
-        self._problems = problems
-        self._start_timeout = self._clamped(
-            ("healthCheckTimeout",), settings.health_check_timeout, _SHORTEST_START
-        )
-
-    def report(self, path: KeyPath, message: str) -> None:
-        """Record a problem where ``path`` was written."""
-        self._problems.add(place_of(self._tree, path), path, message)
-
-    def model(self, name: ModelId) -> Model:
-        """Return the model ``name`` with nothing left open."""
-        given = self._settings.models[name]
-        path: KeyPath = ("models", name)
-        argv = self._arguments((*path, "cmd"), given.cmd)
-        if not argv:
-            self._report_no_command(path)
-        limit = self._clamped((*path, "concurrencyLimit"), given.concurrency_limit, 0)
-        return Model(
-            id=name,
-            cmd=given.cmd,
-            argv=argv,
-            stop_argv=self._arguments((*path, "cmdStop"), given.cmd_stop),
-            proxy=given.proxy,
-            env=given.env,
-            aliases=given.aliases,
-            check_endpoint=None if given.check_endpoint == "none" else given.check_endpoint,
-            ttl=self._settings.global_ttl if given.ttl == -1 else given.ttl,
-            unload_timeout=self._unload_timeout(given),
-            start_timeout=self._start_timeout,
-            concurrency_limit=limit,
-            name=given.name.strip(),
-            description=given.description.strip(),
-            unlisted=given.unlisted,
-            use_model_name=given.use_model_name,
-        )
-
-    def _report_no_command(self, path: KeyPath) -> None:
-        message = "a model needs a cmd, the command that starts its server"
-        if find(self._tree, (*path, "cmd")):
-            self.report((*path, "cmd"), message)
-        else:
-            self._problems.add(key_place(self._tree, path), path, message)
-
-    def _unload_timeout(self, given: ModelSettings) -> int:
-        return given.unload_timeout or self._settings.unload_timeout or _DEFAULT_UNLOAD
-
-    def _arguments(self, path: KeyPath, command: str) -> tuple[str, ...]:
+def _ignore_paths(settings: Settings, reporter: Reporter) -> Iterator[re.Pattern[str]]:
+    for index, pattern in enumerate(settings.upstream.ignore_paths or (DEFAULT_IGNORE_PATH,)):
         try:
-            return split(command)
-        except UnterminatedQuote as error:
-            self.report(path, str(error))
-            return (command,)
-
-    def _clamped(self, path: KeyPath, value: int, least: int) -> int:
-        if value < least:
-            place = place_of(self._tree, path)
-            self._problems.warn(place, path, f"{value} is too low, {least} is used")
-        return max(value, least)
+            yield compiled(pattern)
+        except ValueError as error:
+            reporter.report(("upstream", "ignorePaths", index), str(error))
 
 
-def _groups(settings: Settings) -> Mapping[str, Group]:
-    """Return the groups, and last the one of all models that are in no other."""
-    groups = {
-        name: Group(
-            swap=given.swap,
-            exclusive=given.exclusive,
-            persistent=given.persistent,
-            members=tuple(ModelId(member) for member in given.members),
-        )
-        for name, given in settings.groups.items()
-        if name != DEFAULT_GROUP
-    }
-    grouped = {member for group in groups.values() for member in group.members}
-    rest = sorted(settings.models.keys() - grouped, key=str.encode)
-    members = tuple(ModelId(member) for member in rest)
-    groups[DEFAULT_GROUP] = Group(swap=True, exclusive=True, persistent=False, members=members)
-    return groups
+def _logging(settings: Settings, reporter: Reporter) -> Logging:
+    level = settings.log_level.strip().lower()
+    if level not in set(LogLevel):
+        hint = did_you_mean(level, LogLevel)
+        reporter.warn(("logLevel",), f"must be one of {', '.join(LogLevel)}{hint}; info is used")
+        level = LogLevel.INFO
+    time_format = settings.log_time_format.strip().lower()
+    if time_format and time_format not in TIME_FORMATS:
+        hint = did_you_mean(time_format, TIME_FORMATS)
+        reporter.warn(("logTimeFormat",), f"unknown format{hint}; no time is written")
+        time_format = ""
+    return Logging(LogLevel(level), time_format, settings.log_to_stdout)
+
+
+def _metrics(settings: Settings, reporter: Reporter) -> int:
+    if settings.metrics_max_in_memory > 0:
+        return settings.metrics_max_in_memory
+    reporter.warn(("metricsMaxInMemory",), f"is no number of requests, {_METRICS} is used")
+    return _METRICS
+
+
+def _performance(settings: Settings, reporter: Reporter) -> Performance:
+    given = settings.performance
+    if given.every == 0:
+        reporter.warn(("performance", "every"), f"0 is too low, {PERFORMANCE_EVERY:g}s is used")
+        return given.model_copy(update={"every": PERFORMANCE_EVERY})
+    if given.every < PERFORMANCE_EVERY:
+        message = f"must be at least {PERFORMANCE_EVERY:g}s"
+        reporter.report(("performance", "every"), message)
+    return given
+
+
+def _warn_of_idle_keys(settings: Settings, reporter: Reporter) -> None:
+    """Warn of what is accepted for the sake of old files, and does nothing."""
+    if settings.log_requests is not None:
+        reporter.warn(("logRequests",), "has no effect")
+    for name, model in settings.models.items():
+        if model.health_check_timeout is not None:
+            message = "has no effect, the top level's healthCheckTimeout counts"
+            reporter.warn(("models", name, "healthCheckTimeout"), message)
+
+
+def _check_store(settings: Settings, reporter: Reporter) -> None:
+    """Report a store that could not be written when swapd starts."""
+    if settings.store is None:
+        return
+    path = ("store", "path")
+    file = Path(settings.store.path)
+    if not settings.store.path:
+        reporter.require(path, "a store needs a path, the file to write")
+    elif "\0" in settings.store.path:
+        reporter.report(path, "must not contain a NUL character")
+    elif file.is_dir():
+        reporter.report(path, "is a directory, not a file")
+    elif file.exists() and not os.access(file, os.W_OK):
+        reporter.report(path, "is not writable")
+    elif not file.exists() and not os.access(file.parent, os.W_OK):
+        reporter.report(path, f"the directory {file.parent} is not there or not writable")

@@ -40,6 +40,20 @@ class Timestamp(str):
     __slots__ = ()
 
 
+class Unquoted(str):
+    """What an environment variable filled in without quotes: text, until another type is wanted.
+
+    So a key that happens to look like a number keeps each of its digits.
+    """
+
+    __slots__ = ()
+
+
+def settled(value: ScalarValue) -> ScalarValue:
+    """Return ``value`` as YAML types it, where no text is wanted in particular."""
+    return typed(value) if isinstance(value, Unquoted) else value
+
+
 def typed(text: str) -> ScalarValue:
     """Return the value that the plain scalar ``text`` means."""
     if text in _WORDS:

@@ -31,11 +31,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """One value; ``literal`` says that it is a ``|`` block, whose text begins a line below."""
+    """One value as it was written.
+
+    ``literal`` says that it is a ``|`` block, whose text begins a line below; ``plain`` that it
+    is neither a block nor quoted.
+    """
 
     value: ScalarValue
     place: Place
     literal: bool = False
+    plain: bool = False
 
     def place_of_line(self, line: int) -> Place:
         """Say where line ``line`` (from 0) of this text stands, or where the text begins."""
@@ -150,6 +155,11 @@ def key_place(root: Node, path: KeyPath) -> Place:
     return place_of(root, path)
 
 
+def is_null(node: Node | None) -> bool:
+    """Say whether ``node`` is there, and says nothing."""
+    return isinstance(node, Scalar) and node.value is None
+
+
 def put(root: Map, path: KeyPath, value: Node) -> Map:
     """Return ``root`` with ``value`` in the place of what stands at ``path``."""
     changed = _changed(root, path, value)
@@ -166,8 +176,7 @@ def mend(root: Map, path: KeyPath) -> Map:
         path = path[:-1]
     if not path:  # it went with something above it
         return root
-    found = find(root, path)
-    bad_null = isinstance(found, Scalar) and found.value is None
+    bad_null = is_null(find(root, path))
     if bad_null and isinstance(find(root, path[:-1]), List):
         return mend(root, path[:-1])
     value = None if bad_null else Scalar(None, place_of(root, path))

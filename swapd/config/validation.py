@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from swapd.config.problems import Problems
+from swapd.config.problems import Problems, did_you_mean
 from swapd.config.schema import Settings
 from swapd.config.tree import KeyPath, Map, Scalar, find, key_place, mend, place_of, plain, put
 
@@ -56,7 +57,7 @@ def _without_unknown(tree: Map, path: KeyPath, unknown: dict[str, str], problems
     section = find(tree, path)
     assert isinstance(section, Map)
     for key, message in unknown.items():
-        problems.add(key_place(tree, (*path, key)), (*path, key), message)
+        problems.unknown(key_place(tree, (*path, key)), (*path, key), message)
         section = section.without(key)
     return put(tree, path, section)
 
@@ -73,10 +74,17 @@ def _message(detail: ErrorDetails) -> str:
             return "must be a finite number"
         case "value_error":
             return str(context["error"])
+        case "enum":
+            return f"must be {context['expected'].replace(chr(39), '')}{_hint(detail)}"
         case _ if kind in _WANTED:
             return f"{_WANTED[kind]}, not {_kind(detail['input'])}"
         case _:
             return detail["msg"]
+
+
+def _hint(detail: ErrorDetails) -> str:
+    words = re.findall(r"'(\w+)'", detail["ctx"]["expected"])
+    return did_you_mean(str(detail["input"]), words)
 
 
 def _kind(value: object) -> str:

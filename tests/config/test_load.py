@@ -83,14 +83,8 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     assert complaints(tmp_path) == (f"{tmp_path}: Is a directory",)
     assert complaints(broken) == (f"{broken}: byte 3 is not UTF-8 text",)
     assert complaints(odd)[0].startswith(f"{odd}: byte ")
-    assert complaints() == ("no configuration file is given",)
-
-
-def test_a_second_file_is_refused_by_name(tmp_path: Path) -> None:
-    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
-    assert complaints(first, second) == (
-        f"{second}: several configuration files are not supported yet",
-    )
+    assert complaints(missing, broken) == (*complaints(broken), *complaints(missing))
+    assert complaints() == ("configuration: no file and no directory is given",)
 
 
 def test_an_empty_text_is_a_configuration_without_models() -> None:

@@ -106,7 +106,7 @@ def test_macros_in_comments_of_a_command_are_never_looked_at() -> None:
     ("model", "complaint"),
     [
         ("{cmd: 'x ${PROT}'}", "3: models.m.cmd: unknown macro ${PROT}, did you mean PORT?"),
-        ("{cmd: 'x ${PORT} ${PID}'}", "3: models.m.cmd: unknown macro ${PID}"),
+        ("{cmd: 'x ${PORT} ${PID}'}", "3: models.m.cmd: ${PID} is known in cmdStop only"),
         ("{cmd: 'x ${PORT}', env: ['A=${foo}']}", "3: models.m.env[0]: unknown macro ${foo}"),
         (
             "{cmd: x}",
@@ -136,7 +136,7 @@ def test_macros_of_models_mean_nothing_outside_models() -> None:
     with pytest.raises(InvalidConfig) as caught:
         parse("hooks: {on_startup: {preload: ['${MODEL_ID}']}}", "c.yaml")
     assert caught.value.problems == (
-        "c.yaml:1:32: hooks.on_startup.preload[0]: unknown macro ${MODEL_ID}",
+        "c.yaml:1:32: hooks.on_startup.preload[0]: ${MODEL_ID} is known inside models only",
     )
 
 

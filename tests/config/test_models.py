@@ -99,6 +99,14 @@ def test_what_a_model_does_not_say_the_top_level_says(
     [
         ("ttl: 60.5", "", "c.yaml:4:10: models.m.ttl: must be a whole number: 60.5 is read as 60"),
         ("", "healthCheckTimeout: 3", "c.yaml:5:21: healthCheckTimeout: 3 is too low, 15 is used"),
+        ("aliases: [m]", "", "c.yaml:4:15: models.m.aliases[0]: this is the model's own ID"),
+        (
+            "healthCheckTimeout: 60",
+            "",
+            "c.yaml:4:25: models.m.healthCheckTimeout: "
+            "has no effect, the top level's healthCheckTimeout counts",
+        ),
+        ("", "logRequests: no", "c.yaml:5:14: logRequests: has no effect"),
         (
             "concurrencyLimit: -1",
             "",
@@ -128,7 +136,6 @@ def test_a_start_has_at_least_15_seconds() -> None:
         ("CMDSTOP: a", "5: models.m.CMDSTOP: unknown key, did you mean cmdStop?"),
         ("cmd_stop: a", "5: models.m.cmd_stop: unknown key, did you mean cmdStop?"),
         ("bogus: a", "5: models.m.bogus: unknown key"),
-        ("filters: ~", "5: models.m.filters: is not supported yet"),
         ("env: A=b", "10: models.m.env: must be a list, not text"),
         ("env: [A]", "11: models.m.env[0]: must have the form NAME=VALUE"),
         ("env: [A=b, =b]", "16: models.m.env[1]: must have the form NAME=VALUE"),
@@ -141,7 +148,6 @@ def test_a_start_has_at_least_15_seconds() -> None:
         ("unloadTimeout: -1", "20: models.m.unloadTimeout: must be at least 0"),
         ("unlisted: 'true'", "15: models.m.unlisted: must be true or false, not text"),
         ("unlisted: 1", "15: models.m.unlisted: must be true or false, not a number"),
-        ("aliases: [m]", '15: models.m.aliases[0]: "m" is the ID of a model'),
         ("aliases: [a, a]", '18: models.m.aliases[1]: "a" is an alias of "m" already'),
         (
             "checkEndpoint: health",

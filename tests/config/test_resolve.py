@@ -1,4 +1,4 @@
-"""That the parts of a configuration must fit together: names, groups, ports."""
+"""That the parts of a configuration must fit together: names, groups, ports, keys."""
 
 from __future__ import annotations
 
@@ -102,8 +102,6 @@ def test_preload_knows_aliases_and_keeps_its_order() -> None:
         ("apiKeys: [a, ' b']", "6:14: apiKeys[1]: an API key must not contain spaces"),
         ("apiKeys: [a, ~]", "6:14: apiKeys[1]: must be text, not empty"),
         ("apiKeys: secret", "6:10: apiKeys: must be a list, not text"),
-        ("macros: {a: b}", "6:1: macros: is not supported yet"),
-        ("logLevel: ~", "6:1: logLevel: is not supported yet"),
         ("other: {a: b}", "6:1: other: unknown key"),
         ("other: *x", "6:8: found undefined alias 'x'"),
     ],
