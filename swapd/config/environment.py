@@ -100,11 +100,17 @@ class _Environment:
             elif _UNFIT.search(value):
                 message = f"the environment variable {name} holds newlines or is no text"
             else:
+                self._warn_of_nesting(node, name, value, path)
                 return value
             self._problems.add(node.place, path, message)
             return use[0]
 
         return _USE.sub(value_of, text)
+
+    def _warn_of_nesting(self, node: Scalar, name: str, value: str, path: KeyPath) -> None:
+        if _USE.search(value):
+            message = f"the environment variable {name} uses another one, which stays as it is"
+            self._problems.warn(node.place, path, message)
 
 
 def _typed_later(text: str, *, alone: bool) -> ScalarValue:

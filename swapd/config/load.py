@@ -17,7 +17,7 @@ from swapd.config.scalars import text_of
 from swapd.config.schema import Config, Settings
 from swapd.config.section import is_private
 from swapd.config.sources import Source, read_sources
-from swapd.config.tree import Map
+from swapd.config.tree import Map, is_null
 from swapd.config.validation import read_settings
 
 
@@ -71,6 +71,7 @@ def _tree(source: Source, environ: Mapping[str, str], problems: Problems) -> Map
     tree = read_document(source.text, source.name, problems)
     tree = with_environment(tree, environ, problems)
     _report_odd_ids(tree, problems)
+    _warn_of_no_keys(tree, problems)
     return _without_private_keys(tree)
 
 
@@ -81,6 +82,13 @@ def _report_odd_ids(tree: Map, problems: Problems) -> None:
         if not isinstance(entry.key.value, str):
             message = f"a model ID must be text: write {quoted(text_of(entry.key.value))}"
             problems.add(entry.key.place, ("models", name), message)
+
+
+def _warn_of_no_keys(tree: Map, problems: Problems) -> None:
+    """Warn of ``apiKeys`` that holds nothing: whoever writes it means to keep people out."""
+    keys = tree.get("apiKeys")
+    if is_null(keys) and keys:
+        problems.warn(keys.place, ("apiKeys",), "holds no key: all may enter")
 
 
 def _without_private_keys(tree: Map) -> Map:

@@ -57,7 +57,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             return re.compile(_PIECE.sub(_translated, pattern), re.ASCII)
-    except (re.error, Warning, OverflowError, RecursionError) as error:
+    except (re.error, Warning, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"is no regular expression: {error}") from error
 
 

@@ -50,6 +50,10 @@ class Problems:
         """Say that ``path`` cannot be right, for a reason that is recorded elsewhere."""
         self._paths.add((place.file, path))
 
+    def is_told(self, path: KeyPath) -> bool:
+        """Say whether something is wrong at ``path`` or below it."""
+        return any(told[: len(path)] == path for _, told in self._paths)
+
     def unknown(self, place: Place, path: KeyPath, message: str) -> None:
         """Record that nobody knows the key ``path``; whether that is bad was said at the start."""
         tell = self.warn if self._lenient else self.add

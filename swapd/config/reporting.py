@@ -44,6 +44,8 @@ class Reporter:
 
     def require(self, path: KeyPath, message: str) -> None:
         """Record that the value at ``path`` is needed, but absent or empty."""
+        if self._problems.is_told(path):  # it is not empty, but nothing of it can be used
+            return
         if find(self._tree, path):
             self.report(path, message)
         else:

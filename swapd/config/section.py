@@ -106,6 +106,10 @@ def _as_data(value: object) -> object:
             return value
 
 
+def _as_mapping(value: object) -> object:
+    return {} if value is None else _as_data(value)
+
+
 Text = Annotated[str, BeforeValidator(_as_text, json_schema_input_type=str | float | bool)]
 Whole = Annotated[int, Strict(), BeforeValidator(_as_value)]
 Seconds = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False), BeforeValidator(_as_value)]
@@ -115,7 +119,7 @@ Switch = Annotated[bool, Strict(), BeforeValidator(_as_switch)]
 Item = Annotated[Text, BeforeValidator(without_null)]
 
 #: A mapping of anything that JSON can carry.
-Data = Annotated[dict[str, JsonValue], BeforeValidator(_as_data)]
+Data = Annotated[dict[str, JsonValue], BeforeValidator(_as_mapping)]
 
 #: Values of macros.  They are read, and taken out of the tree, before settings are.
 Macros = dict[str, str | int | float | bool]
