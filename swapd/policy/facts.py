@@ -1,0 +1,80 @@
+"""What happened: the only input the scheduler ever sees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from swapd.ids import Generation, ModelId, Ticket
+from swapd.policy.life import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class RequestArrived:
+    """A client wants ``model``; exactly one RequestFinished will follow."""
+
+    ticket: Ticket
+    model: ModelId
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFinished:
+    """The request is over: answered, refused, revoked, failed or abandoned."""
+
+    ticket: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRequested:
+    """The owner wants ``model`` loaded; counts as one waiter until it is ready or failed."""
+
+    ticket: Ticket
+    model: ModelId
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class UnloadRequested:
+    """The owner wants ``models`` gone now, whatever they serve."""
+
+    ticket: Ticket
+    models: tuple[ModelId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReady:
+    """The health check of this generation passed."""
+
+    model: ModelId
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStopped:
+    """The process group of this generation is gone; ``error`` says why if nobody asked."""
+
+    model: ModelId
+    generation: Generation
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShutdownBegan:
+    """swapd is ending: what is served may finish, nothing starts any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Woke:
+    """The time a WakeAt asked for has come."""
+
+
+Fact: TypeAlias = (
+    RequestArrived
+    | RequestFinished
+    | LoadRequested
+    | UnloadRequested
+    | ModelReady
+    | ModelStopped
+    | ShutdownBegan
+    | Woke
+)

@@ -1,0 +1,221 @@
+"""The scheduler in histories that nobody thought of, over several kinds of groups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from swapd.config.schema import Group
+from swapd.ids import Generation, ModelId, Ticket
+from swapd.policy.effects import (
+    Admit,
+    Complete,
+    Refuse,
+    Revoke,
+    StartModel,
+    StopModel,
+    WakeAt,
+)
+from swapd.policy.eviction import GroupEviction
+from swapd.policy.facts import (
+    Fact,
+    LoadRequested,
+    ModelReady,
+    ModelStopped,
+    RequestArrived,
+    RequestFinished,
+    ShutdownBegan,
+    UnloadRequested,
+    Woke,
+)
+from swapd.policy.life import ModelState, Reason
+from swapd.policy.scheduler import Scheduler, Terms
+from swapd.testing.groups import group
+
+MODELS = [ModelId(name) for name in "abcd"]
+
+KINDS: Mapping[str, Mapping[str, Group]] = {
+    "one at a time": {"(default)": group("a", "b", "c", "d")},
+    "all together": {"g": group("a", "b", "c", "d", swap=False, exclusive=False)},
+    "two pairs that swap": {
+        "g": group("a", "b", exclusive=False),
+        "h": group("c", "d", exclusive=False),
+    },
+    "an exclusive one beside guests": {
+        "alone": group("a"),
+        "guests": group("b", "c", "d", swap=False, exclusive=False),
+    },
+    "a persistent one": {
+        "kept": group("a", exclusive=False, persistent=True),
+        "rest": group("b", "c", "d"),
+    },
+}
+
+
+class AnyHistory(RuleBasedStateMachine):
+    """Plays clients, an owner and processes in any order; the world answers when it likes."""
+
+    @initialize(kind=st.sampled_from(sorted(KINDS)))
+    def begin(self, kind: str) -> None:
+        self.policy = GroupEviction(KINDS[kind])
+        self.scheduler = Scheduler(dict.fromkeys(MODELS, Terms(ttl=5.0)), self.policy)
+        self.now = 0.0
+        self.tickets = 0
+        self.requests: dict[Ticket, ModelId] = {}  # not finished yet
+        self.orders: set[Ticket] = set()  # loads and unloads without an answer
+        self.served: dict[Ticket, tuple[ModelId, Generation]] = {}
+        self.revoked: set[Ticket] = set()
+        self.starting: dict[ModelId, Generation] = {}
+        self.ready: dict[ModelId, Generation] = {}
+        self.stopping: dict[ModelId, Generation] = {}
+        self.wake_at: float | None = None
+        self.ending = False
+
+    def feed(self, fact: Fact) -> None:
+        self.wake_at = None
+        for effect in self.scheduler.handle(fact, now=self.now):
+            match effect:
+                case Admit(ticket, model, generation):
+                    assert model == self.requests[ticket]
+                    assert self.ready.get(model) == generation, "admitted to a model not ready"
+                    assert ticket not in self.served, "admitted twice"
+                    self.served[ticket] = (model, generation)
+                case Refuse(ticket, _):
+                    assert ticket not in self.served, "refused after it was admitted"
+                    if ticket in self.orders:
+                        self.orders.remove(ticket)
+                    else:
+                        del self.requests[ticket]
+                case Revoke(ticket, _):
+                    assert ticket in self.served
+                    self.revoked.add(ticket)
+                case Complete(ticket):
+                    self.orders.remove(ticket)
+                case StartModel(model, generation, _):
+                    self.start(model, generation)
+                case StopModel(model, generation, reason):
+                    self.stop(model, generation, reason)
+                case WakeAt(when):
+                    assert when > self.now
+                    self.wake_at = when
+
+    def start(self, model: ModelId, generation: Generation) -> None:
+        assert not self.ending, "started while ending"
+        up = self.starting.keys() | self.ready.keys() | self.stopping.keys()
+        assert model not in up, "two lives at once"
+        assert not self.policy.victims(model, up).evict, "started beside a victim"
+        self.starting[model] = generation
+
+    def stop(self, model: ModelId, generation: Generation, reason: Reason) -> None:
+        if reason is not Reason.UNLOAD:
+            assert (model, generation) not in self.served.values(), "stopped a busy model"
+        lives = self.starting if model in self.starting else self.ready
+        assert lives.pop(model) == generation, "stopped another generation"
+        self.stopping[model] = generation
+
+    def ticket(self) -> Ticket:
+        self.tickets += 1
+        return Ticket(self.tickets)
+
+    @rule(seconds=st.floats(0, 20))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        self.feed(Woke())
+
+    @rule(model=st.sampled_from(MODELS))
+    def a_request_arrives(self, model: ModelId) -> None:
+        ticket = self.ticket()
+        self.requests[ticket] = model
+        self.feed(RequestArrived(ticket, model))
+
+    @rule(data=st.data())
+    def a_request_finishes(self, data: st.DataObject) -> None:
+        if self.requests:
+            ticket = data.draw(st.sampled_from(sorted(self.requests)))
+            del self.requests[ticket]
+            self.served.pop(ticket, None)
+            self.revoked.discard(ticket)
+            self.feed(RequestFinished(ticket))
+
+    @rule(model=st.sampled_from(MODELS))
+    def the_owner_loads(self, model: ModelId) -> None:
+        ticket = self.ticket()
+        self.orders.add(ticket)
+        self.feed(LoadRequested(ticket, model, Reason.LOAD))
+
+    @rule(models=st.sets(st.sampled_from(MODELS), min_size=1))
+    def the_owner_unloads(self, models: set[ModelId]) -> None:
+        ticket = self.ticket()
+        self.orders.add(ticket)
+        self.feed(UnloadRequested(ticket, tuple(sorted(models))))
+        cut = {t for t, life in self.served.items() if life in self.stopping.items()}
+        assert cut <= self.revoked, "unloaded under a request without a word"
+
+    @rule()
+    def swapd_ends(self) -> None:
+        self.ending = True
+        self.feed(ShutdownBegan())
+
+    @rule(data=st.data(), fails=st.booleans())
+    def a_start_ends(self, data: st.DataObject, fails: bool) -> None:
+        if self.starting:
+            model = data.draw(st.sampled_from(sorted(self.starting)))
+            generation = self.starting.pop(model)
+            if fails:
+                self.feed(ModelStopped(model, generation, "boom"))
+            else:
+                self.ready[model] = generation
+                self.feed(ModelReady(model, generation))
+
+    @rule(data=st.data())
+    def a_stop_ends(self, data: st.DataObject) -> None:
+        if self.stopping:
+            model = data.draw(st.sampled_from(sorted(self.stopping)))
+            self.feed(ModelStopped(model, self.stopping.pop(model)))
+
+    @rule(data=st.data())
+    def a_model_crashes(self, data: st.DataObject) -> None:
+        if self.ready:
+            model = data.draw(st.sampled_from(sorted(self.ready)))
+            self.feed(ModelStopped(model, self.ready.pop(model), "exited with code 1"))
+
+    @rule(model=st.sampled_from(MODELS), ready=st.booleans())
+    def word_of_a_former_life_comes_late(self, model: ModelId, ready: bool) -> None:
+        former = Generation(0)
+        self.feed(ModelReady(model, former) if ready else ModelStopped(model, former, "late"))
+
+    @invariant()
+    def states_agree_with_the_world(self) -> None:
+        for model in MODELS:
+            expected = ModelState.STOPPED
+            for lives, state in (
+                (self.starting, ModelState.STARTING),
+                (self.ready, ModelState.READY),
+                (self.stopping, ModelState.STOPPING),
+            ):
+                expected = state if model in lives else expected
+            assert self.scheduler.state(model) is expected
+
+    @invariant()
+    def whoever_waits_is_owed_a_fact(self) -> None:
+        """A process must answer, or a served request must end: nobody is forgotten."""
+        if self.requests.keys() - self.served.keys() or self.orders:
+            assert self.starting or self.stopping or self.served
+
+    @invariant()
+    def whoever_idles_will_be_woken(self) -> None:
+        idle = self.ready.keys() - {model for model, _ in self.served.values()}
+        if idle - {want.model for want in self.scheduler.queue().values()}:
+            assert self.wake_at is not None
+
+
+AnyHistory.TestCase.settings = settings(
+    max_examples=400,
+    stateful_step_count=50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],  # how busy the machine is proves nothing
+)
+TestAnyHistory = AnyHistory.TestCase
