@@ -1,0 +1,28 @@
+"""Finds out whether an address on this machine is taken.  Claims nothing."""
+
+from __future__ import annotations
+
+import trio
+
+#: Seconds to wait for an answer; a free port refuses at once.
+PATIENCE = 0.5
+
+
+async def who_answers(address: tuple[str, int]) -> str | None:
+    """Return where something accepts connections for ``address``, or None if nothing does."""
+    host, port = address
+    for name in ("127.0.0.1", "::1") if host == "localhost" else (host,):
+        if await _accepts(name, port):
+            return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"
+    return None
+
+
+async def _accepts(host: str, port: int) -> bool:
+    try:
+        with trio.move_on_after(PATIENCE):
+            async with await trio.open_tcp_stream(host, port) as stream:
+                # A free port in the range of outgoing ones can, by chance, connect to itself.
+                return bool(stream.socket.getpeername() != stream.socket.getsockname())
+    except OSError:
+        pass  # refused, or no such address here: nobody is there
+    return False

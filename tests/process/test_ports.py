@@ -1,0 +1,52 @@
+"""Free and taken ports, on real sockets of this machine."""
+
+from __future__ import annotations
+
+import socket
+
+import trio
+
+from swapd.process.ports import who_answers
+
+
+async def listen(host: str) -> trio.SocketListener:
+    [listener] = await trio.open_tcp_listeners(0, host=host)
+    return listener
+
+
+def port_of(listener: trio.SocketListener) -> int:
+    port: int = listener.socket.getsockname()[1]
+    return port
+
+
+async def test_a_port_that_accepts_is_named() -> None:
+    async with await listen("127.0.0.1") as listener:
+        port = port_of(listener)
+        assert await who_answers(("127.0.0.1", port)) == f"127.0.0.1:{port}"
+        assert await who_answers(("localhost", port)) == f"127.0.0.1:{port}"
+
+
+async def test_localhost_is_looked_at_in_both_families() -> None:
+    try:
+        listener = await listen("::1")
+    except OSError:  # a machine without IPv6 has no such address to be taken
+        return
+    async with listener:
+        port = port_of(listener)
+        assert await who_answers(("localhost", port)) == f"[::1]:{port}"
+
+
+async def test_a_free_port_is_free() -> None:
+    async with await listen("127.0.0.1") as listener:
+        port = port_of(listener)
+    assert await who_answers(("localhost", port)) is None
+
+
+async def test_a_port_that_is_bound_but_does_not_listen_is_free() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        assert await who_answers(("127.0.0.1", bound.getsockname()[1])) is None
+
+
+async def test_an_address_that_does_not_exist_is_free() -> None:
+    assert await who_answers(("no-such-host.invalid", 80)) is None
