@@ -1,0 +1,180 @@
+"""Opens connections to a server and moves bytes over them.  Knows no HTTP.
+
+Rule 1: sending never waits.  What does not fit into the socket goes out while ``receive``
+    waits, so a server that answers before it has read everything can never deadlock us.
+Rule 2: the socket is tried first and waited for only when it would block: a wait costs four
+    times as much as the system call that it saves.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+
+import trio
+
+_RECEIVE_BYTES = 64 * 1024
+
+#: The most that is given to the kernel before other tasks may run again.
+_SEND_BYTES = 1024 * 1024
+
+#: A server that is always faster than we are must not starve the other tasks: after so many
+#: receives that did not wait, one yields.
+_RECEIVES_PER_YIELD = 16
+
+
+class Wire:
+    """One connected socket, used by one task at a time."""
+
+    __slots__ = ("_closed", "_receives", "_refused", "_socket", "_unsent")
+
+    def __init__(self, connected: socket.socket) -> None:
+        """Own ``connected``, which must not block."""
+        self._socket = connected
+        self._unsent: list[memoryview] = []
+        self._receives = 0
+        self._refused = False
+        self._closed = False
+
+    @property
+    def sent(self) -> bool:
+        """Tell whether the kernel took everything."""
+        return not self._unsent and not self._refused
+
+    def send(self, *parts: bytes) -> None:
+        """Give the kernel what it takes at once; the rest goes out while ``receive`` waits.
+
+        Never fails: what a broken connection means depends on what there is to receive.
+        """
+        self._unsent.extend(memoryview(part) for part in parts if part)
+        self._push()
+
+    async def receive(self) -> bytes:
+        """Wait for what the server sends next; empty at its end.
+
+        Raises:
+          OSError: The connection broke.
+        """
+        await self._yield_now_and_then()
+        while True:
+            if self._unsent:
+                self._push()
+            try:
+                return self._socket.recv(_RECEIVE_BYTES)
+            except BlockingIOError:
+                await self._wait()
+
+    def is_quiet(self) -> bool:
+        """Tell whether nothing came while nobody listened: no end, no stray bytes."""
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+    def close(self) -> None:
+        """Close at once.  Closing again does nothing."""
+        if not self._closed:
+            self._closed = True
+            trio.lowlevel.notify_closing(self._socket)
+            self._socket.close()
+
+    def _push(self) -> None:
+        room = _SEND_BYTES
+        try:
+            while self._unsent and room > 0:
+                sent = self._socket.send(self._unsent[0][:room])
+                room -= sent
+                self._unsent[0] = self._unsent[0][sent:]
+                if not self._unsent[0]:
+                    del self._unsent[0]
+        except BlockingIOError:
+            return
+        except OSError:
+            # It takes no more.  It may have answered before (a 413, say): receive will tell.
+            self._refused = True
+            self._unsent.clear()
+
+    async def _yield_now_and_then(self) -> None:
+        self._receives += 1
+        if self._receives % _RECEIVES_PER_YIELD:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            await trio.lowlevel.checkpoint()
+
+    async def _wait(self) -> None:
+        if not self._unsent:
+            await trio.lowlevel.wait_readable(self._socket)
+            return
+        async with trio.open_nursery() as nursery:
+
+            async def wait_writable() -> None:
+                await trio.lowlevel.wait_writable(self._socket)
+                nursery.cancel_scope.cancel(reason="writable")
+
+            nursery.start_soon(wait_writable)
+            await trio.lowlevel.wait_readable(self._socket)
+            nursery.cancel_scope.cancel(reason="readable")
+
+
+class Dialer:
+    """Connects to one host and port."""
+
+    def __init__(self, host: str, port: int) -> None:
+        """Connect nowhere yet."""
+        self._host = host
+        self._port = port
+        # ``localhost`` is ::1 and 127.0.0.1, and many a server listens on one of them only.
+        self._answered: str | None = None
+
+    async def dial(self) -> Wire:
+        """Connect to the first of the host's addresses that answers.
+
+        Raises:
+          OSError: No address does; ``reason_of`` says why.
+        """
+        stream = await self._open_remembered() or await self._open()
+        connected = socket.socket(fileno=stream.socket.detach())
+        connected.setblocking(False)
+        return Wire(connected)
+
+    async def _open_remembered(self) -> trio.SocketStream | None:
+        if self._answered is not None:
+            with suppress(OSError):
+                return await trio.open_tcp_stream(self._answered, self._port)
+            self._answered = None
+        return None
+
+    async def _open(self) -> trio.SocketStream:
+        stream = await trio.open_tcp_stream(self._host, self._port)
+        address = stream.socket.getpeername()[0]
+        # Only on this host: elsewhere the resolver may have a new answer every time.
+        if ipaddress.ip_address(address).is_loopback:
+            self._answered = address
+        return stream
+
+
+def reason_of(error: OSError) -> str:
+    """Say for people why a connection failed, with every reason once."""
+    return ", ".join(dict.fromkeys(_reasons(error)))
+
+
+def _reasons(error: BaseException) -> Iterator[str]:
+    if isinstance(error, BaseExceptionGroup):
+        for part in error.exceptions:
+            yield from _reasons(part)
+    elif isinstance(error, OSError) and error.errno is not None:
+        # Resolver errors have numbers of their own, and bring their text.  Trio's text names
+        # the address; ours comes behind the URL.
+        resolving = isinstance(error, socket.gaierror)
+        text = str(error.strerror) if resolving else os.strerror(error.errno)
+        yield text[:1].lower() + text[1:]
+    elif error.__cause__ is not None:
+        yield from _reasons(error.__cause__)
+    else:
+        yield str(error)

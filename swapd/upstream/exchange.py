@@ -1,0 +1,67 @@
+"""One proxied request: sent to a model's server, and the answer passed on as it comes.
+
+Rule 1: one receive, at most one write.  Nothing is held back, nothing is taken apart.
+Rule 2: a failure is raised, not shown: only who serves the client knows how to say it there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from swapd.upstream.headers import for_client, for_upstream
+from swapd.upstream.http1 import Pool
+
+
+class Downstream(Protocol):
+    """Where an answer goes; it does not matter who serves it."""
+
+    async def begin(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None: ...
+
+    async def write(self, data: bytes) -> None: ...
+
+    async def finish(self) -> None: ...
+
+    async def abort(self) -> None:
+        """Cut the answer, so that nobody takes it for a clean end."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProxiedRequest:
+    """A client's request, ready to be sent on.
+
+    Attributes:
+      method: In capitals, as on the wire.
+      target: Path and query exactly as the client sent them, percent-encoding included.
+      headers: As the client sent them.
+      body: All of it.
+      client: The client's IP address, or None if it has none.
+    """
+
+    method: bytes
+    target: bytes
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+    client: str | None
+
+
+async def relay(request: ProxiedRequest, pool: Pool, downstream: Downstream) -> None:
+    """Send ``request`` upstream and pass the answer on, piece by piece as it comes.
+
+    However this ends, nothing of it is left upstream: a cancelled relay closes the server's
+    connection at once, which is how the server learns that nobody wants the rest.
+
+    Raises:
+      UpstreamFailed: The server broke the exchange.  ``downstream`` is left as it is, begun or
+        not: the caller frames the error and aborts.
+    """
+    headers = for_upstream(request.headers, client=request.client)
+    response = await pool.request(request.method, request.target, headers, request.body)
+    try:
+        await downstream.begin(response.status, for_client(response.headers))
+        while piece := await response.receive():
+            await downstream.write(piece)
+        await downstream.finish()
+    finally:
+        response.close()

@@ -1,0 +1,239 @@
+"""A small HTTP/1.1 client with a pool of connections per server.  Follows no redirects.
+
+Rule 1: one receive brings at most one piece of a body.  Under load pieces grow, so the work
+    per byte falls just when it must.
+Rule 2: closing is sync, so it is safe in any ``finally``, and it is what cancels the
+    server's work.
+Rule 3: the end of a message is an end only if its framing says so.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from collections.abc import Sequence
+from urllib.parse import SplitResult, urlsplit
+
+import trio
+
+from swapd.errors import CannotStart, UpstreamFailed
+from swapd.upstream.dial import Dialer, Wire, reason_of
+from swapd.upstream.message import Message
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+#: A body up to this size is copied, to go out with the head in one packet.
+_SMALL_BODY_BYTES = 64 * 1024
+
+_ALWAYS_SIZED = (b"POST", b"PUT", b"PATCH")
+
+
+class Origin:
+    """Where a server is, and what its URLs begin with."""
+
+    def __init__(self, base_url: str) -> None:
+        """Read ``base_url``, ``http://host:port/path?query``.
+
+        Raises:
+          CannotStart: It is no such URL.
+        """
+        url = _split(base_url)
+        host, port = url.hostname or "", url.port or 80
+        netloc = url.netloc.rpartition("@")[2]
+        self.name = f"{url.scheme}://{netloc}"
+        self.host_header = netloc.encode("ascii")
+        self.dialer = Dialer(host, port)
+        self._path = url.path.rstrip("/").encode("ascii")
+        self._query = url.query.encode("ascii")
+
+    def target(self, target: bytes) -> bytes:
+        """Return ``target`` behind the base path and query.  Its own bytes stay as they are."""
+        if self._path or not target.startswith(b"/"):
+            target = self._path + b"/" + target.removeprefix(b"/")
+        if self._query:
+            path, _, query = target.partition(b"?")
+            target = path + b"?" + self._query + (b"&" + query if query else b"")
+        return target
+
+
+def _split(base_url: str) -> SplitResult:
+    try:
+        url = urlsplit(base_url)
+        if url.scheme in ("https", "unix"):
+            raise CannotStart(f"{base_url}: {url.scheme} is not supported yet, only http is")
+        if url.scheme != "http" or not url.hostname or not base_url.isascii():
+            raise CannotStart(f"{base_url}: not a URL of the form http://host:port")
+        url.port  # noqa: B018 - reading it is the check
+    except ValueError as error:
+        raise CannotStart(f"{base_url}: {error}") from error
+    return url
+
+
+class Response:
+    """An answer whose head is here; its body comes as it comes."""
+
+    def __init__(self, pool: Pool, wire: Wire, message: Message) -> None:
+        """Made by ``Pool.request`` alone."""
+        self._pool = pool
+        self._wire = wire
+        self._message = message
+        self._closed = False
+
+    @property
+    def status(self) -> int:
+        return self._message.status
+
+    @property
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Names in lower case, in the order and as often as they came."""
+        return self._message.headers
+
+    async def receive(self) -> bytes:
+        """Return what the next receive brings of the body; empty at the message's end.
+
+        Raises:
+          UpstreamFailed: The connection ended before the message did, or what came is no HTTP.
+        """
+        if self._closed:
+            raise trio.ClosedResourceError("the response is closed")
+        while not (piece := self._message.take()) and not self._message.ended:
+            await _feed(self._message, self._wire)
+        return piece
+
+    def close(self) -> None:
+        """Give the connection back, or close it if the message did not end.  Never waits."""
+        if not self._closed:
+            self._closed = True
+            self._pool.release(self._wire, reusable=self._message.reusable)
+
+
+class Pool:
+    """Connections to one server.  Idle ones are kept, youngest first in use."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        connect_timeout: float = 30.0,
+        idle_timeout: float = 90.0,
+        max_idle: int = 32,
+    ) -> None:
+        """Connect nowhere yet.  All durations are in seconds.
+
+        Raises:
+          CannotStart: ``base_url`` cannot be used.
+        """
+        self._origin = Origin(base_url)
+        self._connect_timeout = connect_timeout
+        self._idle_timeout = idle_timeout
+        self._max_idle = max_idle
+        self._idle: deque[tuple[Wire, float]] = deque()  # oldest first, with when it was left
+        self._closed = False
+
+    async def request(
+        self, method: bytes, target: bytes, headers: Headers, body: bytes
+    ) -> Response:
+        """Send a request and return the answer as soon as its head is here.
+
+        Cancelling closes the connection at once.
+
+        Raises:
+          UpstreamFailed: The server cannot be reached, or broke off before its answer.
+        """
+        head = request_head(self._origin, method, target, headers, body)
+        message = Message(method)
+        wire = self._checkout()
+        if wire is not None:
+            try:
+                return await self._ask(wire, message, head, body)
+            except UpstreamFailed:
+                if not message.untouched:
+                    raise
+            # The server left while we were asking: it closes connections that were idle for
+            # long.  The body is in memory, so ask again, once, on a connection of our own.
+            message = Message(method)
+        return await self._ask(await self._connect(), message, head, body)
+
+    def release(self, wire: Wire, *, reusable: bool) -> None:
+        """Take a connection back: keep it if it is ``reusable``, else close it."""
+        if not (reusable and wire.sent) or self._closed or self._max_idle < 1:
+            wire.close()
+            return
+        self._idle.append((wire, trio.current_time()))
+        if len(self._idle) > self._max_idle:
+            self._idle.popleft()[0].close()
+
+    def close(self) -> None:
+        """Close the idle connections now, and others when they are released."""
+        self._closed = True
+        while self._idle:
+            self._idle.popleft()[0].close()
+
+    def _checkout(self) -> Wire | None:
+        expired = trio.current_time() - self._idle_timeout
+        while self._idle and self._idle[0][1] <= expired:
+            self._idle.popleft()[0].close()
+        while self._idle:
+            wire, _ = self._idle.pop()
+            if wire.is_quiet():
+                return wire
+            wire.close()
+        return None
+
+    async def _connect(self) -> Wire:
+        try:
+            with trio.fail_after(self._connect_timeout):
+                return await self._origin.dialer.dial()
+        except trio.TooSlowError:
+            why = f"no answer within {self._connect_timeout:g} s"
+        except OSError as error:
+            why = reason_of(error)
+        raise UpstreamFailed(f"could not connect to {self._origin.name}: {why}")
+
+    async def _ask(self, wire: Wire, message: Message, head: bytes, body: bytes) -> Response:
+        try:
+            _send(wire, head, body)
+            await receive_head(message, wire)
+        except BaseException:
+            wire.close()
+            raise
+        return Response(self, wire, message)
+
+
+async def receive_head(message: Message, wire: Wire) -> None:
+    """Receive until the final response's head is complete.
+
+    Raises:
+      UpstreamFailed: It never will be.
+    """
+    while not message.status:
+        await _feed(message, wire)
+        message.check()
+
+
+async def _feed(message: Message, wire: Wire) -> None:
+    try:
+        message.feed(await wire.receive())
+    except OSError as error:
+        message.broke("reset" if error.errno == errno.ECONNRESET else "broke")
+
+
+def _send(wire: Wire, head: bytes, body: bytes) -> None:
+    if len(body) <= _SMALL_BODY_BYTES:
+        wire.send(head + body)
+    else:
+        wire.send(head, body)
+
+
+def request_head(
+    origin: Origin, method: bytes, target: bytes, headers: Headers, body: bytes
+) -> bytes:
+    """Return a request's head, with what the framing of ``body`` needs."""
+    lines = [method + b" " + origin.target(target) + b" HTTP/1.1"]
+    if not any(name.lower() == b"host" for name, _ in headers):
+        lines.append(b"host: " + origin.host_header)
+    lines.extend(name + b": " + value for name, value in headers)
+    if body or method in _ALWAYS_SIZED:
+        lines.append(b"content-length: %d" % len(body))
+    lines.append(b"\r\n")
+    return b"\r\n".join(lines)

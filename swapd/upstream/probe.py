@@ -1,0 +1,40 @@
+"""Asks a server whether it is ready.  Decides neither when nor how often."""
+
+from __future__ import annotations
+
+from swapd.errors import UpstreamFailed
+from swapd.upstream.dial import reason_of
+from swapd.upstream.http1 import Origin, receive_head, request_head
+from swapd.upstream.message import Message
+
+
+class Prober:
+    """Probes one server, with a new connection each time."""
+
+    def __init__(self, base_url: str, endpoint: str) -> None:
+        """Probe ``endpoint``, path and query, behind the path of ``base_url``.
+
+        Raises:
+          CannotStart: ``base_url`` cannot be used.
+        """
+        self._origin = Origin(base_url)
+        self._request = request_head(self._origin, b"GET", endpoint.encode(), (), b"")
+
+    async def probe(self) -> str | None:
+        """Return None if the server is ready (200), else what it did, for people to read.
+
+        Waits as long as the server does: bound it with a cancel scope.
+        """
+        try:
+            wire = await self._origin.dialer.dial()
+        except OSError as error:
+            return reason_of(error)
+        message = Message(b"GET")
+        try:
+            wire.send(self._request)
+            await receive_head(message, wire)
+        except UpstreamFailed:
+            return "no HTTP answer"
+        finally:
+            wire.close()
+        return None if message.status == 200 else f"status {message.status}"
