@@ -1,0 +1,72 @@
+"""What is kept of a model's output, and how its last words look."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swapd.telemetry.logs import HISTORY_BYTES, LAST_BYTES, LAST_LINES, ModelLog
+
+
+def last_words(*chunks: bytes) -> str:
+    log = ModelLog()
+    for chunk in chunks:
+        log.write(chunk)
+    return log.last_words()
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (b"", ""),
+        (b"one\ntwo\n", "one\ntwo"),
+        (b"no newline", "no newline"),
+        (b"\n\none\n\n  \ntwo", "one\ntwo"),
+        (b"windows\r\nlines\r\n", "windows\nlines"),
+        (b"10%\r20%\r30%\n", "30%"),
+        (b"\x1b[31merror:\x1b[0m no such \x1b[1;32mfile", "error: no such file"),
+        (b"\x1b]0;title\x07bell\x07 and \x00nul", "bell and nul"),
+        (b"\xff\xfe not utf-8", "\ufffd\ufffd not utf-8"),
+        (b"tab\tstays", "tab\tstays"),
+    ],
+)
+def test_last_words_are_plain_lines(said: bytes, words: str) -> None:
+    assert last_words(said) == words
+
+
+def test_only_the_last_lines_are_shown() -> None:
+    said = b"".join(b"line %d\n" % number for number in range(100))
+    lines = last_words(said).splitlines()
+    assert lines == [f"line {number}" for number in range(100 - LAST_LINES, 100)]
+
+
+def test_a_piece_may_end_anywhere() -> None:
+    assert last_words(b"\x1b[3", b"1mre", b"d\x1b[0", b"m\n") == "red"
+
+
+def test_a_new_life_has_no_words_of_the_old_one() -> None:
+    log = ModelLog()
+    log.write(b"old\n")
+    log.begin()
+    log.write(b"new\n")
+    assert log.last_words() == "new"
+    assert log.history() == b"old\nnew\n"
+
+
+def test_the_history_is_bounded_and_keeps_the_newest() -> None:
+    log = ModelLog()
+    for number in range(100_000):
+        log.write(b"%06d\n" % number)
+    history = log.history()
+    assert HISTORY_BYTES - 7 <= len(history) <= HISTORY_BYTES
+    assert history.endswith(b"099999\n")
+
+
+@given(st.lists(st.binary(max_size=4000), max_size=10))
+def test_last_words_are_bounded_and_printable_whatever_is_said(chunks: list[bytes]) -> None:
+    words = last_words(*chunks)
+    assert len(words.encode()) <= LAST_BYTES
+    assert len(words.splitlines()) <= LAST_LINES or "\u2028" in words or "\u2029" in words
+    assert all(char in "\n\t" or ord(char) >= 32 for char in words)
+    assert not any(127 <= ord(char) < 160 for char in words)
