@@ -1,0 +1,311 @@
+"""The supervisor and its actors on a virtual clock: minutes pass, nothing sleeps."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from swapd.errors import ModelUnavailable, TooManyRequests, UpstreamFailed
+from swapd.ids import ModelId
+from swapd.policy.life import Reason
+from swapd.policy.scheduler import Terms
+from swapd.testing.groups import group
+from swapd.testing.world import create_world, open_world, reasons
+
+A, B, C = ModelId("a"), ModelId("b"), ModelId("c")
+
+
+async def test_a_swap_takes_one_load_one_drain_and_one_stop(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A, B)
+    start = trio.current_time()
+    async with trio.open_nursery() as clients:
+        clients.start_soon(world.use, A, 10)
+        await wait_all_tasks_blocked()
+        clients.start_soon(world.use, B, 10)
+    assert trio.current_time() - start == pytest.approx(30 + 10 + 5 + 30 + 10)
+
+
+async def test_six_requests_for_three_models_cost_three_starts(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A, B, C)
+    served: list[ModelId] = []
+
+    async def use(model: ModelId) -> None:
+        async with world.supervisor.lease(model):
+            served.append(model)
+            await trio.sleep(1)
+
+    async with trio.open_nursery() as clients:
+        for model in (A, B, C, A, B, C):
+            clients.start_soon(use, model)
+            await wait_all_tasks_blocked()
+    assert world.starts() == [A, B, C]
+    assert served == [A, A, B, B, C, C]
+
+
+async def test_models_that_may_run_together_load_in_parallel(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    both = {"g": group("a", "b", swap=False)}
+    world = await open_world(nursery, A, B, groups=both)
+    start = trio.current_time()
+    async with trio.open_nursery() as clients:
+        clients.start_soon(world.use, A)
+        clients.start_soon(world.use, B)
+    assert trio.current_time() - start == pytest.approx(30)
+
+
+async def test_one_load_and_one_unload_are_told_step_by_step(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A)
+    await world.use(A)
+    await world.supervisor.unload([A])
+    assert reasons(world.history) == [
+        ("starting", "request"),
+        ("ready", "request"),
+        ("stopping", "unload"),
+        ("stopped", "unload"),
+    ]
+    assert {change.generation for _, change in world.history} == {1}
+    assert [change.pid for _, change in world.history] == [None, 42, 42, 42]
+
+
+async def test_a_client_that_leaves_while_waiting_leaves_no_trace(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A, B)
+    with trio.move_on_after(1):
+        await world.use(A)
+    await world.use(B)
+    assert reasons(entry for entry in world.history if entry[1].model == A) == [
+        ("starting", "request"),
+        ("stopping", "aborted"),
+        ("stopped", "aborted"),
+    ]
+    assert world.supervisor.queue() == []
+
+
+@pytest.mark.parametrize("attempt", range(20))
+async def test_leaving_at_the_very_moment_of_admission(
+    nursery: trio.Nursery, autojump_clock: MockClock, attempt: int
+) -> None:
+    world = await open_world(nursery, A, B)
+    with trio.move_on_after(30):  # the model is ready at 30 s too
+        await world.use(A, 1000)
+    await world.use(B)
+    assert world.supervisor.view(A).in_flight == 0
+
+
+@pytest.mark.parametrize("attempt", range(20))
+async def test_an_unload_at_the_very_moment_of_ready(
+    nursery: trio.Nursery, autojump_clock: MockClock, attempt: int
+) -> None:
+    world = await open_world(nursery, A)
+
+    async def unload() -> None:
+        await trio.sleep(30)
+        await world.supervisor.unload([A])
+        assert world.states(A)[-1] == "stopped"
+
+    async with trio.open_nursery() as both:
+        both.start_soon(unload)
+        with pytest.raises(ModelUnavailable, match="a was unloaded"):
+            await world.use(A, 1000)
+
+
+@pytest.mark.parametrize("attempt", range(20))
+async def test_an_exit_at_the_very_moment_of_an_unload(
+    nursery: trio.Nursery, autojump_clock: MockClock, attempt: int
+) -> None:
+    world = await open_world(nursery, A)
+    world.servers[A].exit_after = 10
+    await world.use(A)
+    await trio.sleep(10)
+    await world.supervisor.unload([A])
+    assert world.states(A)[-1] == "stopped"
+    world.servers[A].exit_after = 1000
+    await world.use(A)
+
+
+async def test_a_start_that_takes_too_long_is_refused_and_the_process_stopped(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A)
+    world.servers[A].load = 999
+    with pytest.raises(ModelUnavailable, match="not ready within 60 s"):
+        await world.use(A)
+    assert reasons(world.history)[1:] == [("stopping", "start_failed"), ("stopped", "start_failed")]
+
+
+async def test_a_failed_start_says_the_last_words(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A)
+    world.servers[A].load = 999
+    world.servers[A].says = b"loading\ncannot open model.gguf\n"
+    with pytest.raises(ModelUnavailable) as refused:
+        await world.use(A)
+    assert str(refused.value).endswith("its last words:\nloading\ncannot open model.gguf")
+    assert world.supervisor.view(A).error == (
+        "not ready within 60 s; its last words:\nloading\ncannot open model.gguf"
+    )
+
+
+async def test_a_crash_is_a_fact_not_an_error(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A)
+    world.servers[A].exit_after = 1
+    await world.use(A, 20)
+    assert reasons(world.history)[-1] == ("stopped", "crash")
+    await world.use(A)
+
+
+async def test_whoever_is_served_can_learn_what_the_process_died_of(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A)
+    world.servers[A].exit_after = 1
+    async with world.supervisor.lease(A) as lease:
+        assert await lease.cause_of_death(patience=3) is None
+        assert await lease.cause_of_death(patience=10) == "exited with code 1"
+
+
+async def test_an_unload_cuts_who_is_served_and_says_why(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A)
+
+    async def unload() -> None:
+        await trio.sleep(40)
+        await world.supervisor.unload([A])
+
+    start = trio.current_time()
+    async with trio.open_nursery() as both:
+        both.start_soon(unload)
+        with pytest.raises(ModelUnavailable, match="a was unloaded"):
+            await world.use(A, 1000)
+        assert trio.current_time() - start == pytest.approx(40)  # not after the stop
+
+
+async def test_the_unload_is_the_cause_whatever_it_broke(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A)
+
+    async def break_when_cut() -> None:
+        async with world.supervisor.lease(A):
+            try:
+                await trio.sleep_forever()
+            finally:
+                raise UpstreamFailed("the connection broke")
+
+    async with trio.open_nursery() as clients:
+
+        async def expect_the_cause() -> None:
+            with pytest.raises(ModelUnavailable, match="a was unloaded"):
+                await break_when_cut()
+
+        clients.start_soon(expect_the_cause)
+        await trio.sleep(31)
+        await world.supervisor.unload([A])
+
+
+async def test_an_unload_of_several_stops_them_at_once(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A, B, groups={"g": group("a", "b", swap=False)})
+    world.servers[A].stop = 50
+    await world.supervisor.load(A)
+    await world.supervisor.load(B)
+    start = trio.current_time()
+    await world.supervisor.unload([A, B])
+    assert trio.current_time() - start == pytest.approx(50)
+
+
+async def test_a_load_is_done_when_the_model_is_ready(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A)
+    start = trio.current_time()
+    await world.supervisor.load(A)
+    assert trio.current_time() - start == pytest.approx(30)
+    assert reasons(world.history) == [("starting", "load"), ("ready", "load")]
+
+
+async def test_a_load_that_nobody_waits_for_goes_on(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A)
+    world.supervisor.begin_load(A, Reason.PRELOAD)
+    await trio.sleep(31)
+    assert reasons(world.history) == [("starting", "preload"), ("ready", "preload")]
+
+
+async def test_an_idle_model_is_unloaded_on_time(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A, terms=Terms(ttl=600))
+    await world.use(A, 10)
+    await trio.sleep(1000)
+    (came, last) = world.history[-1]
+    assert (last.new.value, last.reason) == ("stopped", Reason.TTL)
+    assert came - world.history[0][0] == pytest.approx(30 + 10 + 600 + 5)
+
+
+async def test_a_model_at_its_limit_refuses(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A, terms=Terms(concurrency_limit=1))
+    nursery.start_soon(world.use, A, 100)
+    await wait_all_tasks_blocked()
+    with pytest.raises(TooManyRequests):
+        await world.use(A)
+
+
+async def test_cancelling_the_supervisor_stops_every_model_and_tells_so(
+    autojump_clock: MockClock,
+) -> None:
+    world, actors = create_world(A, B, groups={"g": group("a", "b", swap=False)})
+    async with trio.open_nursery() as nursery:
+        await nursery.start(world.supervisor.run, actors)
+        await world.use(A)
+        world.supervisor.begin_load(B)
+        await wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel(reason="shutdown")
+    assert world.states(A) == ["starting", "ready", "stopping", "stopped"]
+    assert world.states(B) == ["starting", "stopping", "stopped"]
+    assert {change.reason for _, change in world.history[-4:]} == {Reason.SHUTDOWN}
+
+
+async def test_what_needs_a_start_is_refused_when_swapd_ends(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A, B)
+    await world.use(A)
+    world.supervisor.begin_shutdown()
+    await world.use(A)
+    with pytest.raises(ModelUnavailable, match="shutting down"):
+        await world.use(B)
+
+
+async def test_the_view_and_the_queue_tell_who_waits_for_what(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A, B)
+    for model in (A, B, A):
+        nursery.start_soon(world.use, model, 100)
+        await wait_all_tasks_blocked()
+    await trio.sleep(10)
+    queue = world.supervisor.queue()
+    assert [place.model for place in queue] == [A, B, A]
+    assert [place.waited for place in queue] == pytest.approx([10, 10, 10])
+    await trio.sleep(30)
+    view = world.supervisor.view(A)
+    assert (view.in_flight, view.waiting, view.pid) == (2, 0, 42)
+    assert world.supervisor.view(B).waiting == 1
