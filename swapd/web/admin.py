@@ -1,0 +1,54 @@
+"""What the owner of the box asks: health, loading and unloading."""
+
+from __future__ import annotations
+
+from quart import Blueprint, request
+from quart.typing import ResponseReturnValue
+
+from swapd.web.services import Services
+
+
+def admin_views(services: Services) -> Blueprint:
+    """Return the views that tell of swapd itself, and load and unload models."""
+    views = Blueprint("admin", __name__)
+    supervisor = services.supervisor
+
+    @views.get("/health")
+    async def health() -> ResponseReturnValue:
+        return _plain("OK")
+
+    @views.get("/ready")
+    async def ready() -> ResponseReturnValue:
+        if services.closing.is_set():
+            return _plain("shutting down", 503)
+        return _plain("OK")
+
+    @views.get("/unload")
+    async def unload_all_by_get() -> ResponseReturnValue:
+        await supervisor.unload(services.config.models)
+        return _plain("OK")
+
+    @views.post("/api/models/unload")
+    async def unload_all() -> ResponseReturnValue:
+        await supervisor.unload(services.config.models)
+        return {"msg": "ok"}
+
+    @views.post("/api/models/unload/<path:name>")
+    async def unload(name: str) -> ResponseReturnValue:
+        await supervisor.unload([services.names.resolve(name)])
+        return _plain("OK")
+
+    @views.post("/api/models/load/<path:name>")
+    async def load(name: str) -> ResponseReturnValue:
+        model = services.names.resolve(name)
+        if request.args.get("wait") in {"1", "true"}:
+            await supervisor.load(model)
+            return {"model": model, "state": services.state(model)}
+        supervisor.begin_load(model)
+        return {"model": model, "state": services.state(model)}, 202
+
+    return views
+
+
+def _plain(text: str, status: int = 200) -> ResponseReturnValue:
+    return text, status, {"content-type": "text/plain; charset=utf-8"}

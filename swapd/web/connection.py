@@ -1,0 +1,249 @@
+"""One HTTP request as the server hands it over: to Quart, or past it to the relay.
+
+Rule 1: a request is over when its answer is, or when its client leaves.  Hypercorn announces
+    the client's leaving from inside the last send of an answer as well; taken at its word there,
+    Quart-Trio cancels that very send, and the connection is neither closed nor kept alive.
+Rule 2: someone always waits in ``receive``, or nobody learns that the client has left.
+Rule 3: an answer that broke off must not look complete.  Where only the end of the connection
+    ends an answer (HTTP/1.0), it is reset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+import trio
+from hypercorn.typing import (
+    ASGIReceiveCallable,
+    ASGIReceiveEvent,
+    ASGISendCallable,
+    ASGISendEvent,
+    HTTPScope,
+)
+from quart_trio import QuartTrio
+from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
+
+from swapd.errors import BodyTooLarge
+from swapd.web.connections import STATE_KEY, LiveConnection
+
+Header: TypeAlias = tuple[bytes, bytes]
+
+#: The largest request that is taken, in bytes: images and audio are sent inline.
+MAX_BODY_BYTES = 1024 * 1024 * 1024
+
+#: Hypercorn frames an answer itself; what the upstream's hop used is not repeated.
+_FRAMING = frozenset({b"transfer-encoding", b"connection", b"keep-alive"})
+
+
+class Answer:
+    """What was sent of one answer so far."""
+
+    def __init__(self, scope: HTTPScope, send: ASGISendCallable) -> None:
+        self._scope = scope
+        self._send = send
+        connection = scope.get("state", {}).get(STATE_KEY)
+        self._connection = connection if isinstance(connection, LiveConnection) else None
+        self._owed: int | None = None
+        self._ends_by_closing = False
+        self.began = False
+        #: Whether its last message was sent, or is being sent: no disconnect matters any more.
+        self.complete = False
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send ``message``; note what it says about the answer's end."""
+        if message["type"] == "http.response.start":
+            self._note_head(message["status"], list(message["headers"]))
+        elif message["type"] == "http.response.body":
+            self._note_body(len(message.get("body", b"")), message.get("more_body", False))
+        await self._send(message)
+        if self.complete and self._connection is not None:
+            self._connection.busy = False  # its client may leave; its handler may still finish
+
+    def _note_head(self, status: int, headers: Sequence[Header]) -> None:
+        self.began = True
+        has_body = self._scope["method"] != "HEAD" and status not in (204, 304)
+        length = next((int(value) for name, value in headers if name == b"content-length"), None)
+        self._owed = length if has_body else None
+        is_framed = length is not None or self._scope["http_version"] >= "1.1"
+        self._ends_by_closing = has_body and not is_framed
+
+    def _note_body(self, size: int, more: bool) -> None:
+        # Its client may leave as soon as it has the length that was promised.
+        if self._owed is not None:
+            self._owed -= size
+        if not more or self._owed == 0:
+            self.complete = True
+
+    def break_off(self) -> None:
+        """Let nobody take what was sent for a whole answer; a complete one stays whole.
+
+        The server closes the connection of an answer that its handler left unfinished.  That
+        shows where the answer is framed; elsewhere it would look like the end.
+        """
+        is_seen = self.began and not self._ends_by_closing
+        if self._connection is not None and not self.complete and not is_seen:
+            self._connection.reset()
+
+
+class Client:
+    """The other side of one request to a model: gives the body, takes the answer.
+
+    Its handler is cancelled as soon as the client leaves, at whatever stage.
+    """
+
+    def __init__(self, answer: Answer, max_body_bytes: int) -> None:
+        self._answer = answer
+        self._max_body_bytes = max_body_bytes
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._received = trio.Event()
+        #: Whether the answer that began is an event stream: an error can be one more event.
+        self.is_event_stream = False
+
+    @property
+    def began(self) -> bool:
+        """Tell whether the answer's status is out, so that it cannot be another any more."""
+        return self._answer.began
+
+    async def body(self) -> bytes:
+        """Wait for the whole body of the request.
+
+        Raises:
+          BodyTooLarge: It is larger than the app takes.
+        """
+        await self._received.wait()
+        if self._size > self._max_body_bytes:
+            raise BodyTooLarge(f"the body is larger than {self._max_body_bytes} bytes")
+        return b"".join(self._pieces)
+
+    async def begin(self, status: int, headers: Sequence[Header]) -> None:
+        """Send the head of the answer; a ``content-length`` in it must come true."""
+        sent = [(name.lower(), value) for name, value in headers if name.lower() not in _FRAMING]
+        self.is_event_stream = any(
+            name == b"content-type" and value.lower().startswith(b"text/event-stream")
+            for name, value in sent
+        )
+        await self._answer.send({"type": "http.response.start", "status": status, "headers": sent})
+
+    async def write(self, data: bytes) -> None:
+        """Send a piece of the answer; waits for as long as the client does not read."""
+        await self._answer.send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def finish(self) -> None:
+        """End the answer as a whole one."""
+        await self._answer.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def abort(self) -> None:
+        """End the answer so that no client takes it for a whole one; its handler returns then."""
+        self._answer.break_off()
+        await trio.lowlevel.checkpoint()
+
+    async def watch(self, receive: ASGIReceiveCallable, request: trio.CancelScope) -> None:
+        """Take what the client sends; cancel ``request`` when it leaves before the end."""
+        while True:
+            message = await receive()
+            if message["type"] == "http.request":
+                self._take(message["body"], message.get("more_body", False))
+            elif message["type"] == "http.disconnect":
+                break
+        if not self._answer.complete:
+            request.cancel(reason="client left")
+
+    def _take(self, piece: bytes, more: bool) -> None:
+        self._size += len(piece)
+        if self._size > self._max_body_bytes:
+            self._pieces.clear()
+        else:
+            self._pieces.append(piece)
+        if not more or self._size > self._max_body_bytes:
+            self._received.set()
+
+
+#: Serves one request to a model.
+Relay: TypeAlias = Callable[[HTTPScope, Client], Awaitable[None]]
+
+#: Says who relays a request; None leaves it to Quart's own routes.
+RouteOf: TypeAlias = Callable[[HTTPScope], Relay | None]
+
+
+class Connection(TrioASGIHTTPConnection):
+    """Serves a request by its relay or by Quart, and gets its end right (rules 1 to 3)."""
+
+    app: Web
+
+    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Serve the request."""
+        answer = Answer(self.scope, send)
+        relay = self.app.route_of(self.scope)
+        try:
+            if relay is None:
+                await self._serve_by_quart(receive, answer)
+            else:
+                await self._serve_by_relay(relay, receive, answer)
+        finally:
+            if answer.began:
+                answer.break_off()
+
+    async def _serve_by_relay(
+        self, relay: Relay, receive: ASGIReceiveCallable, answer: Answer
+    ) -> None:
+        client = Client(answer, self.app.config["MAX_CONTENT_LENGTH"])
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.watch, receive, nursery.cancel_scope)
+            await relay(self.scope, client)
+            nursery.cancel_scope.cancel(reason="answered")
+
+    async def _serve_by_quart(self, receive: ASGIReceiveCallable, answer: Answer) -> None:
+        with trio.CancelScope() as request:
+
+            async def receive_for_quart() -> ASGIReceiveEvent:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    if not answer.complete:
+                        request.cancel(reason="client left")
+                    await trio.sleep_forever()  # rule 1: whoever sends the answer ends this
+                return message
+
+            await super().__call__(receive_for_quart, answer.send)
+
+
+class WebsocketConnection(TrioASGIWebsocketConnection):
+    """Serves a websocket; its view is cancelled when the client leaves, whatever it does.
+
+    Hypercorn's send returns at once then: a view that does nothing but send would let no other
+    task run any more.  Quart 0.23 has ``receive`` fail, and logs that as an error.
+    """
+
+    async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Serve the websocket."""
+        with trio.CancelScope() as view:
+
+            async def receive_or_end() -> ASGIReceiveEvent:
+                message = await receive()
+                if message["type"] == "websocket.disconnect":
+                    view.cancel(reason="client left")
+                    await trio.sleep_forever()
+                return message
+
+            async def send_and_yield(message: ASGISendEvent) -> None:
+                await send(message)
+                await trio.lowlevel.checkpoint()
+
+            await super().__call__(receive_or_end, send_and_yield)
+
+
+class Web(QuartTrio):
+    """A Quart app whose answers may take their time, with relayed requests beside its routes."""
+
+    asgi_http_class = Connection
+    asgi_websocket_class = WebsocketConnection
+
+    def __init__(self, import_name: str, *, route_of: RouteOf) -> None:
+        """Leave to Quart what ``route_of`` does not claim."""
+        super().__init__(import_name)
+        self.route_of = route_of
+        self.config["RESPONSE_TIMEOUT"] = None  # Quart would cut every answer at 60 s, silently
+        self.config["BODY_TIMEOUT"] = None  # slow uplinks send large images too
+        self.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES  # Quart's 16 MiB are one image
+        self.config["MAX_FORM_MEMORY_SIZE"] = MAX_BODY_BYTES

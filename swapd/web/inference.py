@@ -1,0 +1,160 @@
+"""Model routes: from a client's request to its model and back.
+
+They do not pass through Quart: its connection class hands them here (web/connection.py).
+"""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs
+
+from hypercorn.typing import HTTPScope
+
+from swapd.errors import NoModelNamed, RequestError, UpstreamFailed
+from swapd.supervisor import Lease
+from swapd.upstream.exchange import ProxiedRequest, relay
+from swapd.upstream.rewrite import model_of, with_model
+from swapd.web.connection import Client, Relay
+from swapd.web.errors import (
+    METHOD_NOT_ALLOWED,
+    UNAUTHORIZED,
+    envelope,
+    event,
+    headers_of,
+    kind_of,
+)
+from swapd.web.services import Services
+
+#: Routes whose JSON body names the model.
+POST_ROUTES = frozenset(
+    {
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/responses",
+        "/v1/messages",
+        "/v1/messages/count_tokens",
+        "/v1/embeddings",
+        "/v1/rerank",
+        "/v1/reranking",
+        "/rerank",
+        "/reranking",
+        "/completion",
+        "/infill",
+        "/v1/audio/speech",
+        "/v1/audio/voices",
+        "/v1/images/generations",
+        "/sdapi/v1/txt2img",
+        "/sdapi/v1/img2img",
+    }
+)
+
+#: Routes whose query names the model.
+GET_ROUTES = frozenset({"/v1/audio/voices", "/sdapi/v1/loras", "/props"})
+
+
+def methods_of(path: str) -> list[str]:
+    """Return the methods by which ``path`` reaches a model; none if it is no model route."""
+    by_query = ["GET", "HEAD"] if path in GET_ROUTES else []
+    return [*by_query, "POST"] if path in POST_ROUTES else by_query
+
+
+#: Seconds to wait for the word that a model's process has died, once its connection broke.
+OBITUARY = 1.0
+
+
+class Inference:
+    """Relays the requests of the model routes."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def route_of(self, scope: HTTPScope) -> Relay | None:
+        """Return who relays this request, or None if it is no model route."""
+        allowed = methods_of(scope["path"])
+        if not allowed or scope["method"] == "OPTIONS":
+            return None
+        return self.relay if scope["method"] in allowed else refuse_method
+
+    async def relay(self, scope: HTTPScope, client: Client) -> None:
+        """Answer one request by its model, or by what prevented that."""
+        if not self._services.keys.admit(scope["path"], list(scope["headers"])):
+            await refuse_entry(client)
+            return
+        try:
+            await self._serve(scope, client)
+        except RequestError as error:
+            await show(error, client)
+
+    async def _serve(self, scope: HTTPScope, client: Client) -> None:
+        body = await client.body()
+        name = _name_in_query(scope) if scope["method"] != "POST" else model_of(body)
+        model = self._services.names.resolve(name)
+        if upstream_name := self._services.config.models[model].use_model_name:
+            body = with_model(body, upstream_name) if body else body
+        async with self._services.supervisor.lease(model) as lease:
+            await self._exchange(self._request(scope, body), lease, client)
+
+    def _request(self, scope: HTTPScope, body: bytes) -> ProxiedRequest:
+        query = scope["query_string"]
+        came_from = scope["client"]
+        return ProxiedRequest(
+            method=scope["method"].encode(),
+            target=scope["raw_path"] + (b"?" + query if query else b""),
+            headers=self._services.keys.without_keys(list(scope["headers"])),
+            body=body,
+            client=came_from[0] if came_from else None,
+        )
+
+    async def _exchange(self, request: ProxiedRequest, lease: Lease, client: Client) -> None:
+        pool = self._services.pools.of(lease.model, lease.generation)
+        try:
+            await relay(request, pool, client)
+        except UpstreamFailed as error:
+            raise await _explained(error, lease) from error
+
+
+async def _explained(error: UpstreamFailed, lease: Lease) -> UpstreamFailed:
+    """Return ``error`` with what the process itself died of, if it did."""
+    cause = await lease.cause_of_death(OBITUARY)
+    what = f"{lease.model}: {error}"
+    return UpstreamFailed(f"{what}; its process {cause}" if cause else what)
+
+
+def _name_in_query(scope: HTTPScope) -> str:
+    names = parse_qs(scope["query_string"].decode("latin-1")).get("model", [])
+    if not names:
+        raise NoModelNamed("the request names no model: add ?model=NAME")
+    return names[0]
+
+
+async def show(error: RequestError, client: Client) -> None:
+    """Tell ``client`` what went wrong, in whatever form it can still be told."""
+    if not client.began:
+        kind = kind_of(error)
+        await answer(client, kind.status, envelope(str(error), kind), headers_of(error))
+        return
+    if client.is_event_stream:
+        await client.write(event(error))
+    await client.abort()
+
+
+async def refuse_entry(client: Client) -> None:
+    """Tell ``client`` that its key is missing or wrong."""
+    body = envelope("invalid or missing API key", UNAUTHORIZED)
+    await answer(client, 401, body, [(b"www-authenticate", b'Basic realm="swapd"')])
+
+
+async def refuse_method(scope: HTTPScope, client: Client) -> None:
+    """Tell ``client`` by which methods this route can be asked."""
+    message = f"{scope['method']} {scope['path']}: method not allowed"
+    allow = (b"allow", ", ".join(methods_of(scope["path"])).encode())
+    await answer(client, 405, envelope(message, METHOD_NOT_ALLOWED), [allow])
+
+
+async def answer(
+    client: Client, status: int, body: bytes, headers: list[tuple[bytes, bytes]]
+) -> None:
+    """Send a whole JSON answer."""
+    length = (b"content-length", b"%d" % len(body))
+    await client.begin(status, [(b"content-type", b"application/json"), length, *headers])
+    await client.write(body)
+    await client.finish()

@@ -1,0 +1,85 @@
+"""The websocket that tells what happens to the models, as it happens."""
+
+from __future__ import annotations
+
+import msgspec
+from quart import Blueprint, websocket
+
+from swapd.config.models import Model
+from swapd.supervisor import Waiting
+from swapd.telemetry.lifecycle import Event, Subscription, TooSlow
+from swapd.web.services import Services
+
+#: Websocket close codes (RFC 6455, section 7.4, and IANA's registry): going away; try again later.
+GOING_AWAY, TRY_AGAIN_LATER = 1001, 1013
+
+
+def lifecycle_views(services: Services) -> Blueprint:
+    """Return the view of the lifecycle stream."""
+    views = Blueprint("lifecycle", __name__)
+
+    @views.websocket("/api/lifecycle")
+    async def stream() -> None:
+        since, instance = websocket.args.get("since"), websocket.args.get("instance")
+        resumes = since is not None and since.isascii() and since.isdecimal()
+        after = int(since) if since is not None and resumes else None
+        knows = after is not None and services.lifecycle.can_resume(after, instance)
+        with services.lifecycle.subscribe(after if knows else None) as subscription:
+            if not knows:
+                await websocket.send(snapshot(services, gap=since is not None))
+            await _tell(subscription)
+
+    return views
+
+
+async def _tell(subscription: Subscription) -> None:
+    code = GOING_AWAY
+    try:
+        async for event in subscription:
+            await websocket.send(transition(event))
+    except TooSlow:
+        code = TRY_AGAIN_LATER
+    await websocket.close(code)
+
+
+def snapshot(services: Services, *, gap: bool) -> str:
+    """Return the state of everything at this moment, as the first message.
+
+    ``gap`` tells a client that wanted to resume that it has missed something.
+    """
+    message: dict[str, object] = {
+        "type": "snapshot",
+        "instance": services.lifecycle.instance,
+        "seq": services.lifecycle.seq,
+        "models": [_model(model, services) for model in services.models()],
+        "queue": [_place(place) for place in services.supervisor.queue()],
+    }
+    if gap:
+        message["gap"] = True
+    return msgspec.json.encode(message).decode()
+
+
+def transition(event: Event) -> str:
+    """Return one transition as a message."""
+    change = msgspec.to_builtins(event.transition)
+    stamp = {"type": "transition", "seq": event.seq, "time": event.time}
+    return msgspec.json.encode({**stamp, **change}).decode()
+
+
+def _model(model: Model, services: Services) -> dict[str, object]:
+    latest = services.lifecycle.latest(model.id)
+    seen = services.supervisor.view(model.id)
+    return {
+        "model": model.id,
+        "state": services.state(model.id),
+        "since": services.lifecycle.since(model.id),
+        "generation": latest.transition.generation if latest else 0,
+        "pid": seen.pid,
+        "in_flight": seen.in_flight,
+        "waiting": seen.waiting,
+        "error": seen.error,
+    }
+
+
+def _place(place: Waiting) -> dict[str, object]:
+    return {"model": place.model, "reason": place.reason, "waited": round(place.waited, 3)}

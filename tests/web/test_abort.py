@@ -1,0 +1,92 @@
+"""Answers that break off, on raw sockets: no client takes one for a whole answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import trio
+from hypercorn.typing import HTTPScope
+
+from swapd.web.connection import Client
+from tests.web.raw import answering, receive_until, request, rest, serving
+
+
+async def test_an_aborted_chunked_answer_has_no_last_chunk() -> None:
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        await client.begin(200, [])
+        await client.write(b"data: {}\n\n")
+        await client.abort()
+
+    async with serving(answering(relay)) as served:
+        answer = await served.ask(request("/"))
+    assert answer.endswith(b"data: {}\n\n\r\n")
+
+
+async def test_an_aborted_answer_with_a_length_falls_short_of_it() -> None:
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        await client.begin(200, [(b"content-length", b"1000")])
+        await client.write(b"short")
+        await client.abort()
+
+    async with serving(answering(relay)) as served:
+        answer = await served.ask(request("/"))
+    assert answer.endswith(b"\r\n\r\nshort")
+
+
+@pytest.mark.parametrize("how", ["abort", "return", "raise", "view"])
+async def test_an_answer_to_http_1_0_that_breaks_off_is_reset(
+    how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    read = trio.Event()
+
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        await client.begin(200, [])
+        await client.write(b"half")
+        await read.wait()
+        if how == "abort":
+            await client.abort()
+        elif how == "raise":
+            raise ValueError("a bug")
+
+    app = answering(relay)
+
+    @app.get("/view")
+    async def view() -> AsyncIterator[bytes]:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield b"half"
+            await read.wait()
+            raise ValueError("a bug")
+
+        return pieces()
+
+    async with serving(app) as served, await served.connect() as client:
+        path = "/view" if how == "view" else "/"
+        await client.send_all(request(path, version=b"1.0"))
+        assert (await receive_until(client, b"half")).endswith(b"half")
+        read.set()
+        with pytest.raises(trio.BrokenResourceError):
+            await rest(client)
+    assert bool(caplog.records) == (how in ("raise", "view"))
+
+
+async def test_an_abort_before_the_answer_resets_the_connection() -> None:
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        await client.abort()
+
+    async with serving(answering(relay)) as served, await served.connect() as client:
+        await client.send_all(request("/"))
+        with pytest.raises(trio.BrokenResourceError):
+            await rest(client)
+
+
+async def test_a_relay_that_fails_before_its_answer_is_an_error_500(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        raise ValueError("a bug")
+
+    async with serving(answering(relay)) as served:
+        answer = await served.ask(request("/"))
+    assert answer.startswith(b"HTTP/1.1 500")
+    assert "swapd.http" in {record.name for record in caplog.records}

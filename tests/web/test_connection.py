@@ -1,0 +1,241 @@
+"""One request over a raw socket: what it asks, and how its answer ends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import trio
+from hypercorn.typing import HTTPScope
+from quart import request as quart_request
+from trio.testing import MockClock
+
+from swapd.upstream.exchange import Downstream
+from swapd.errors import BodyTooLarge
+from swapd.web.connection import Client, Web
+from tests.web.raw import PATHS, answering, receive_until, relaying, request, serving, upload
+
+
+async def echo(scope: HTTPScope, client: Client) -> None:
+    body = await client.body()
+    await client.begin(200, [(b"content-length", b"%d" % len(body))])
+    await client.write(body)
+    await client.finish()
+
+
+async def count_to_three(scope: HTTPScope, client: Client) -> None:
+    await client.begin(200, [(b"Content-Type", b"text/plain")])
+    for piece in (b"one ", b"two ", b"three"):
+        await client.write(piece)
+    await client.finish()
+
+
+def counting() -> Web:
+    """Count to three on every path, by a relay and by a view."""
+    app = relaying({"/relay": count_to_three})
+
+    @app.get("/quart")
+    async def count() -> AsyncIterator[bytes]:
+        async def pieces() -> AsyncIterator[bytes]:
+            for piece in (b"one ", b"two ", b"three"):
+                yield piece
+
+        return pieces()
+
+    return app
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_connection_close_is_honoured(path: str) -> None:
+    async with serving(counting()) as served:
+        answer = await served.ask(request(path, head=b"connection: close\r\n"))
+    assert answer.endswith(b"three\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_stream_to_an_http_1_0_client_ends_with_the_connection(path: str) -> None:
+    async with serving(counting()) as served:
+        answer = await served.ask(request(path, version=b"1.0"))
+    assert answer.endswith(b"\r\n\r\none two three")
+    assert b"chunked" not in answer.lower()
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/hello"])
+async def test_an_idle_connection_is_closed_after_its_request_too(path: str) -> None:
+    async with serving(counting(), keep_alive=0.05) as served:
+        answer = await served.ask(request(path))
+    assert answer.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_connection_serves_one_request_after_the_other(path: str) -> None:
+    async with serving(counting()) as served, await served.connect() as client:
+        for _ in range(3):
+            await client.send_all(request(path))
+            assert b"one " in await receive_until(client, b"0\r\n\r\n")
+
+
+async def test_pipelined_requests_are_answered_in_order() -> None:
+    async with serving(answering(echo)) as served:
+        bodies = [b"first", b"second", b"third"]
+        pipelined = b"".join(upload("/", body, head=b"") for body in bodies)
+        answer = await served.ask(pipelined + upload("/", b"last"))
+    assert [part.rpartition(b"\r\n\r\n")[2] for part in answer.split(b"HTTP/1.1 200")] == [
+        b"",
+        *bodies,
+        b"last",
+    ]
+
+
+async def test_a_content_length_is_passed_on_and_nothing_else_frames_the_answer() -> None:
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        hop = [(b"Transfer-Encoding", b"chunked"), (b"Connection", b"keep-alive")]
+        await client.begin(200, [(b"Content-Length", b"4"), *hop])
+        await client.write(b"four")
+        await client.finish()
+
+    async with serving(answering(relay)) as served:
+        answer = await served.ask(request("/", head=b"connection: close\r\n"))
+    head, _, body = answer.lower().partition(b"\r\n\r\n")
+    assert head.count(b"content-length: 4") == 1
+    assert b"transfer-encoding" not in head
+    assert b"keep-alive" not in head
+    assert body == b"four"
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "length"),
+    [(b"HEAD", 200, b"1000"), (b"HEAD", 200, None), (b"GET", 204, None), (b"GET", 304, b"1000")],
+)
+async def test_an_answer_without_a_body_leaves_the_connection_in_step(
+    method: bytes, status: int, length: bytes | None
+) -> None:
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        await client.begin(status, [] if length is None else [(b"content-length", length)])
+        await client.finish()
+
+    async with serving(answering(relay)) as served:
+        following = request("/hello", head=b"connection: close\r\n")
+        answer = await served.ask(request("/", method=method) + following)
+    first, _, second = answer.partition(b"\r\n\r\n")
+    assert first.startswith(b"HTTP/1.1 %d" % status)
+    assert (length is None) == (b"content-length" not in first)
+    assert second.startswith(b"HTTP/1.1 200")
+    assert second.endswith(b"hello")
+
+
+async def test_the_upstreams_server_and_date_are_the_only_ones() -> None:
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        await client.begin(200, [(b"Server", b"llama.cpp"), (b"Date", b"today")])
+        await client.finish()
+
+    async with serving(answering(relay)) as served:
+        answer = await served.ask(request("/", head=b"connection: close\r\n"))
+    head = answer.partition(b"\r\n\r\n")[0].lower()
+    assert head.count(b"server:") == head.count(b"date:") == 1
+
+
+@pytest.mark.parametrize("path", ["/", "/echo"])
+async def test_an_upload_larger_than_quarts_default_is_taken(path: str) -> None:
+    app = answering(echo)
+
+    @app.post("/echo")
+    async def take() -> str:
+        return str(len(await quart_request.get_data()))
+
+    body = b"x" * 17 * 1024 * 1024
+    async with serving(app) as served:
+        answer = await served.ask(upload(path, body))
+    assert answer.endswith(body if path == "/" else b"%d" % len(body))
+
+
+async def test_a_body_beyond_the_limit_is_refused_while_it_still_comes() -> None:
+    refused = trio.Event()
+
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        with pytest.raises(BodyTooLarge, match="larger than 1000 bytes"):
+            await client.body()
+        refused.set()
+        await client.begin(413, [(b"content-length", b"0")])
+        await client.finish()
+
+    app = answering(relay)
+    app.config["MAX_CONTENT_LENGTH"] = 1000
+    async with serving(app) as served, await served.connect() as client:
+        await client.send_all(request("/", head=b"content-length: 2000\r\n", method=b"POST"))
+        await client.send_all(b"x" * 1001)
+        await refused.wait()
+        assert b"413" in await receive_until(client, b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("path", ["/early", "/hello"])
+async def test_an_answer_before_the_end_of_a_large_upload_is_not_lost(path: str) -> None:
+    async def refuse(scope: HTTPScope, client: Client) -> None:
+        await client.begin(401, [(b"content-length", b"5")])
+        await client.write(b"hello")
+        await client.finish()
+
+    async with serving(relaying({"/early": refuse})) as served:
+        answer = await served.ask(upload(path, b"x" * 30_000_000))
+    assert answer.endswith(b"\r\n\r\nhello")
+
+
+async def test_quart_does_not_cut_an_answer_that_takes_minutes(
+    autojump_clock: MockClock,
+) -> None:
+    app = relaying({})
+
+    @app.get("/slow")
+    async def slow() -> AsyncIterator[bytes]:
+        async def pieces() -> AsyncIterator[bytes]:
+            for _ in range(3):
+                await trio.sleep(1000)
+                yield b"x"
+
+        return pieces()
+
+    sent = await asgi(app, "/slow")
+    assert [message.get("body") for message in sent] == [None, b"x", b"x", b"x", b""]
+
+
+async def asgi(app: Web, path: str) -> list[Any]:
+    """Ask ``app`` for ``path`` without any server; return what it sends."""
+    scope: Any = {
+        "type": "http",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(b"host", b"x")],
+        "http_version": "1.1",
+    }
+    received = iter([{"type": "http.request", "body": b"", "more_body": False}])
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        for message in received:
+            return message
+        await trio.sleep_forever()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+    return sent
+
+
+async def test_a_client_knows_what_it_was_told() -> None:
+    seen: list[tuple[bool, bool]] = []
+
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        downstream: Downstream = client
+        seen.append((client.began, client.is_event_stream))
+        await downstream.begin(200, [(b"Content-Type", b"text/event-stream; charset=utf-8")])
+        seen.append((client.began, client.is_event_stream))
+        await downstream.finish()
+
+    async with serving(answering(relay)) as served:
+        await served.ask(request("/", head=b"connection: close\r\n"))
+    assert seen == [(False, False), (True, True)]
