@@ -5,6 +5,7 @@
 # ├── CannotStart            shown by the command line: the reason, exit 1
 # └── RequestError           shown to a client, as one envelope or event
 #     ├── MalformedRequest   the body cannot be understood
+#     ├── BodyTooLarge       the body is larger than swapd takes
 #     ├── NoModelNamed       the request says no model
 #     ├── UnknownModel       the model is in no configuration
 #     ├── TryLater           the same request may succeed later
@@ -40,6 +41,10 @@ class RequestError(SwapdError):
 
 class MalformedRequest(RequestError):
     """The request cannot be understood; sending it again would not help."""
+
+
+class BodyTooLarge(RequestError):
+    """The request's body is larger than swapd takes."""
 
 
 class NoModelNamed(RequestError):

@@ -11,8 +11,8 @@ from hypercorn.typing import HTTPScope
 from quart import request as quart_request
 from trio.testing import MockClock
 
-from swapd.upstream.exchange import Downstream
 from swapd.errors import BodyTooLarge
+from swapd.upstream.exchange import Downstream
 from swapd.web.connection import Client, Web
 from tests.web.raw import PATHS, answering, receive_until, relaying, request, serving, upload
 
