@@ -16,7 +16,7 @@ from swapd.config.resolve import resolve
 from swapd.config.scalars import text_of
 from swapd.config.schema import Config, Settings
 from swapd.config.section import is_private
-from swapd.config.sources import Source, read_sources
+from swapd.config.sources import read_sources
 from swapd.config.tree import Map, is_null
 from swapd.config.validation import read_settings
 
@@ -42,7 +42,8 @@ def load(
     problems = Problems(lenient=lenient)
     sources = read_sources(paths, directory, problems)
     problems.raise_if_any()
-    return _config(sources, os.environ if environ is None else environ, problems)
+    documents = [read_document(source.text, source.name, problems) for source in sources]
+    return assemble(documents, os.environ if environ is None else environ, problems)
 
 
 def parse(
@@ -54,11 +55,17 @@ def parse(
         InvalidConfig: It has problems, and names them all.
     """
     problems = Problems(lenient=lenient)
-    return _config([Source(name, text)], os.environ if environ is None else environ, problems)
+    document = read_document(text, name, problems)
+    return assemble([document], os.environ if environ is None else environ, problems)
 
 
-def _config(sources: Sequence[Source], environ: Mapping[str, str], problems: Problems) -> Config:
-    written = merged([_tree(source, environ, problems) for source in sources], problems)
+def assemble(documents: Sequence[Map], environ: Mapping[str, str], problems: Problems) -> Config:
+    """Return what ``documents`` come to together, telling ``problems`` all that is wrong.
+
+    Raises:
+        InvalidConfig: There are problems, of these documents or from before.
+    """
+    written = merged([_own(document, environ, problems) for document in documents], problems)
     tree = resolve_macros(written, problems)
     settings, tree = read_settings(tree, problems)
     config = resolve(settings, Reporter(tree, written, problems))
@@ -66,10 +73,9 @@ def _config(sources: Sequence[Source], environ: Mapping[str, str], problems: Pro
     return config
 
 
-def _tree(source: Source, environ: Mapping[str, str], problems: Problems) -> Map:
-    """Return what one file says; only macros are left to put in."""
-    tree = read_document(source.text, source.name, problems)
-    tree = with_environment(tree, environ, problems)
+def _own(document: Map, environ: Mapping[str, str], problems: Problems) -> Map:
+    """Return what one document says to swapd; only macros are left to put in."""
+    tree = with_environment(document, environ, problems)
     _report_odd_ids(tree, problems)
     _warn_of_no_keys(tree, problems)
     return _without_private_keys(tree)

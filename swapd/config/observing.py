@@ -6,7 +6,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
 
 from swapd.config.formats import duration
 from swapd.config.section import OWN, Item, Section, Switch, Trimmed, Whole
@@ -70,9 +76,11 @@ class Performance(Section):
         float,
         Field(allow_inf_nan=False),
         BeforeValidator(duration, json_schema_input_type=str),
+        PlainSerializer(lambda seconds: f"{seconds}s", return_type=str),
     ] = Field(
         default=PERFORMANCE_EVERY,
         description="Time between measurements, as `5s` or `1m30s`, at least `5s`. Default: 5s.",
+        json_schema_extra={"default": "5s"},
     )
 
 
