@@ -86,11 +86,13 @@ class Liveness(Section):
     every: Seconds = Field(
         default=0.0,
         description="Seconds between health checks of a ready model; 0 is none. Default: 0.",
+        json_schema_extra=OWN,
     )
     failures: Whole = Field(
         default=3,
         ge=1,
         description="Failed checks in a row after which the model is restarted. Default: 3.",
+        json_schema_extra=OWN,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from swapd.config.load import parse
-from swapd.config.models import Model
+from swapd.config.models import Capabilities, Model
 from swapd.config.schema import Config
 from swapd.errors import InvalidConfig
 from swapd.ids import ModelId
@@ -219,3 +219,110 @@ def test_an_open_quote_is_found_in_the_line_where_it_opens() -> None:
     assert caught.value.problems == (
         "c.yaml:6:1: models.m.cmd: the quote ' that opens in line 3 never closes",
     )
+
+
+@pytest.mark.parametrize(
+    ("limit", "requests"), [("", 0), ("concurrencyLimit: 10", 50), ("concurrencyLimit: 60", 60)]
+)
+def test_comfyui_has_room_for_its_many_requests(limit: str, requests: int) -> None:
+    model = f"{{cmd: '${{PORT}}', compat: {{ignoreWebsockets: false}}, {limit}}}"
+    config = parse(f"models: {{comfyui_auto: {model}, other: {model}}}", "c.yaml")
+    comfyui, other = config.models.values()
+    assert (comfyui.concurrency_limit, comfyui.ignore_websockets) == (requests, True)
+    assert (other.concurrency_limit > 50) is (requests > 50)
+    assert not other.ignore_websockets
+
+
+@pytest.mark.parametrize(
+    ("line", "top", "shown"),
+    [
+        ("", "", False),
+        ("", "sendLoadingState: true", True),
+        ("sendLoadingState: ~", "sendLoadingState: true", True),
+        ("sendLoadingState: false", "sendLoadingState: true", False),
+        ("sendLoadingState: yes", "", True),
+    ],
+)
+def test_the_loading_state_is_shown_as_the_model_says_or_the_top_level(
+    line: str, top: str, shown: bool
+) -> None:
+    assert read(line, top)[1].send_loading_state is shown
+
+
+@pytest.mark.parametrize(
+    ("line", "given"),
+    [
+        ("", {}),
+        ("timeouts: ~", {}),
+        ("timeouts: {connect: 45, responseHeader: 120}", {"connect": 45, "responseHeader": 120}),
+        ("timeouts: {connect: 0, keepalive: -1}", {"connect": 0, "keepalive": -1}),
+    ],
+)
+def test_timeouts_keep_the_defaults_of_what_they_leave_out(
+    line: str, given: dict[str, int]
+) -> None:
+    defaults = {"connect": 30, "keepalive": 30, "responseHeader": 0, "tlsHandshake": 10}
+    defaults |= {"expectContinue": 1, "idleConn": 90}
+    assert read(line)[1].timeouts.model_dump(by_alias=True) == {**defaults, **given}
+
+
+@pytest.mark.parametrize(
+    ("line", "top", "capabilities"),
+    [
+        ("", "", Capabilities()),
+        ("capabilities: {tools: false, reranker: false}", "", Capabilities()),
+        ("capabilities: {tools: ${t}}", "macros: {t: true}", None),
+        ("capabilities: {reranker: true}", "", Capabilities(reranker=True)),
+        (
+            "capabilities: {in: [text, '${m}'], out: [image], context: '${c}', tools: '${t}'}",
+            "macros: {t: true, m: audio, c: 98304}",
+            Capabilities.model_validate(
+                {"in": ["text", "audio"], "out": ["image"], "context": 98304, "tools": True}
+            ),
+        ),
+        (
+            "capabilities: {<<: [{in: [text], tools: true}], context: 202752}",
+            "",
+            Capabilities.model_validate({"in": ["text"], "tools": True, "context": 202752}),
+        ),
+    ],
+)
+def test_capabilities_are_read(line: str, top: str, capabilities: Capabilities | None) -> None:
+    if capabilities is None:  # braces of a macro are a mapping in YAML's flow style
+        with pytest.raises(InvalidConfig):
+            read(line, top)
+        return
+    found = read(line, top)[1].capabilities
+    assert found == capabilities
+    assert found.is_empty is (capabilities == Capabilities())
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("capabilities: {in: [video]}", "25: models.m.capabilities.in[0]: must be text, audio or"),
+        ("capabilities: {out: [Text]}", "26: models.m.capabilities.out[0]: must be text, audio or"),
+        ("capabilities: {context: -1}", "29: models.m.capabilities.context: must be at least 0"),
+        ("timeouts: {connect: -1}", "25: models.m.timeouts.connect: must be at least 0"),
+        ("parallel: -1", "15: models.m.parallel: must be at least 0"),
+        ("liveness: {failures: 0}", "26: models.m.liveness.failures: must be at least 1"),
+        ("metadata: [a]", "15: models.m.metadata: must be a mapping, not a list"),
+        ("metadata: {a: .inf}", "15: models.m.metadata: holds .inf or .nan, which JSON does not"),
+        ("compat: {ignoreWebsocket: yes}", "14: models.m.compat.ignoreWebsocket: unknown key, did"),
+    ],
+)
+def test_each_misfit_in_a_section_of_a_model_is_told(line: str, complaint: str) -> None:
+    with pytest.raises(InvalidConfig) as caught:
+        read(line)
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"c.yaml:4:{complaint}")
+
+
+def test_metadata_is_what_json_can_say() -> None:
+    _, model = read("metadata: {a: {1: x, true: [~, 1.5]}, d: 2024-01-01, n: ~}")
+    assert model.metadata == {
+        "a": {"1": "x", "true": [None, 1.5]},
+        "d": "2024-01-01T00:00:00Z",
+        "n": None,
+    }
+    assert type(model.metadata["d"]) is str
