@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import cast
 
 import yaml
 
-from swapd.config.environment import shielded, unshielded
+from swapd.config.environment import has_uses, shielded, unshielded
 from swapd.config.problems import Problems
 from swapd.config.scalars import text_of, typed
 from swapd.config.tree import Entry, KeyPath, List, Map, Node, Place, Scalar, ScalarValue
@@ -17,6 +18,7 @@ _MAX_DEPTH = 100
 #: More values than any configuration has: an alias of aliases that multiplies without end.
 _MAX_NODES = 100_000
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _PLAIN = "plain"
 _STR = "tag:yaml.org,2002:str"
 _KINDS: dict[str, tuple[type, ...]] = {
@@ -164,15 +166,15 @@ class _Builder:
 
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Scalar | None:
         place = self._place(node)
-        if any("\ud800" <= char <= "\udfff" for char in node.value):
+        text = _characters(unshielded(node.value))
+        if text is None:
             self._refuse(place, path, "half of a surrogate pair is no character")
             return None
         if node.tag not in (_PLAIN, _STR, *_KINDS):
             self._refuse(place, path, f"the tag {node.tag} is not supported")
             return None
-        text = unshielded(node.value)
         value: ScalarValue = text if node.tag == _STR else typed(text)
-        later = text != node.value  # its type shows when the environment is known
+        later = has_uses(text)  # its type shows when the environment is known
         if node.tag in _KINDS and type(value) not in _KINDS[node.tag] and not later:
             self._refuse(place, path, f"this is no {node.tag.rpartition(':')[2]}")
             return None
@@ -193,6 +195,16 @@ class _Builder:
 
     def _place(self, node: yaml.Node) -> Place:
         return Place(self._file, node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def _characters(text: str) -> str | None:
+    """Return ``text`` with the surrogate pairs of JSON's escapes made characters, if they are."""
+    if not _SURROGATE.search(text):
+        return text
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        return None
 
 
 def _is_merge(key: yaml.Node) -> bool:

@@ -35,6 +35,11 @@ def unshielded(text: str) -> str:
     return _SHIELDED.sub(r"${env.\1}", text)
 
 
+def has_uses(text: str) -> bool:
+    """Say whether the environment is used in ``text``."""
+    return bool(_USE.search(text))
+
+
 def with_environment(tree: Map, environ: Mapping[str, str], problems: Problems) -> Map:
     """Return ``tree`` with every ``${env.NAME}`` replaced, in values and in keys.
 

@@ -30,6 +30,7 @@ def complaints(text: str) -> list[str]:
         ("# only a comment", {}),
         ("~", {}),
         ("\ufeffa: 1", {"a": 1}),
+        ('{"a": "\\ud83d\\ude00"}', {"a": "\U0001f600"}),
         ('{"a": [1, "2", null]}', {"a": [1, "2", None]}),
         ("a: yes\nb: on\nc: 'true'\nd: true", {"a": "yes", "b": "on", "c": "true", "d": True}),
         ("a: 010\nb: 0o17\nc: 1e3\nd: 1:30", {"a": 8, "b": 15, "c": 1000.0, "d": "1:30"}),
