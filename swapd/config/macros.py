@@ -7,7 +7,7 @@ first, so that no value can run away; what remains afterwards is unknown.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from swapd.config.problems import Problems, did_you_mean
@@ -50,10 +50,18 @@ def expand(node: Node, macros: Sequence[Macro]) -> Node:
     A value that is nothing but one macro takes that macro's type and place; keys stay as they
     are.  What would grow beyond all measure is left as it is.
     """
-    for macro in reversed(macros):
-        if macro.value is not None:
-            node = _put_in(node, macro)
-    return node
+    match node:
+        case Scalar(str() as text) if "${" in text:
+            return _expanded(node, macros)
+        case Scalar():
+            return node
+        case List(items):
+            return replace(node, items=tuple(expand(item, macros) for item in items))
+        case Map(entries):
+            expanded = {
+                key: Entry(entry.key, expand(entry.value, macros)) for key, entry in entries.items()
+            }
+            return replace(node, entries=expanded)
 
 
 def used(node: Node | None) -> set[str]:
@@ -126,26 +134,19 @@ class Leftovers:
         return None
 
 
-def _put_in(node: Node, macro: Macro) -> Node:
-    match node:
-        case Scalar(str() as text) if macro.use in text:
-            if text == macro.use:
-                return Scalar(macro.value, macro.place or node.place)
-            return replace(node, value=_interpolated(text, macro), plain=False)
-        case Scalar():
-            return node
-        case List(items):
-            return replace(node, items=tuple(_put_in(item, macro) for item in items))
-        case Map(entries):
-            return replace(node, entries=dict(_entries(entries.items(), macro)))
+def _expanded(scalar: Scalar, macros: Sequence[Macro]) -> Scalar:
+    for macro in reversed(macros):
+        text = scalar.value
+        if macro.value is None or not isinstance(text, str) or macro.use not in text:
+            continue
+        if text == macro.use:
+            scalar = Scalar(macro.value, macro.place or scalar.place)
+        else:
+            scalar = replace(scalar, value=_interpolated(text, macro), plain=False)
+    return scalar
 
 
 def _interpolated(text: str, macro: Macro) -> str:
     value = text_of(macro.value)
     length = len(text) + text.count(macro.use) * (len(value) - len(macro.use))
     return text if length > _LONGEST else str(text).replace(macro.use, value)
-
-
-def _entries(entries: Collection[tuple[str, Entry]], macro: Macro) -> Iterator[tuple[str, Entry]]:
-    for key, entry in entries:
-        yield key, replace(entry, value=_put_in(entry.value, macro))
