@@ -47,7 +47,7 @@ def with_environment(tree: Map, environ: Mapping[str, str], problems: Problems) 
     """
     filled = _Environment(environ, problems).fill(tree, ())
     assert isinstance(filled, Map)
-    return replace(filled, anchor_homes=tree.anchor_homes)
+    return filled
 
 
 class _Environment:

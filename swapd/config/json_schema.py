@@ -12,9 +12,9 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 #: Where a number or a switch is wanted, a macro may stand for one.
 _MACRO = r"\$\{[A-Za-z0-9_.-]+\}"
 _SWITCH = r"[yY]([eE][sS])?|[nN][oO]?|[oO]([nN]|[fF][fF])"
+_NOT_TEXT = {"integer", "number", "boolean"}
 _NULL: JsonValue = {"type": "null"}
 _NOT_FOR_EDITORS = ("title",)
-_NOTES = ("description", "x-swapd")
 
 JsonObject = dict[str, JsonValue]
 
@@ -47,29 +47,27 @@ def _relaxed(node: JsonValue) -> JsonValue:
 
 
 def _simple(node: JsonObject) -> JsonObject:
-    """Return ``node`` with a choice between bare types written as one list of types."""
-    choices = node.get("anyOf")
-    if not isinstance(choices, list):
-        return node
-    types = [choice.get("type") for choice in choices if isinstance(choice, dict)]
-    bare = all(isinstance(choice, dict) and [*choice] == ["type"] for choice in choices)
-    if not bare or "string" not in types:
-        return node
+    """Return ``node`` without a choice where that says nothing more."""
     rest = {key: value for key, value in node.items() if key != "anyOf"}
-    return {**rest, "type": list(dict.fromkeys(types))}
+    match node.get("anyOf"):
+        case [{"$ref": ref}, {"type": "null"}]:  # every section may be null
+            return {**rest, "$ref": ref}
+        case list(choices) if all(isinstance(one, dict) and [*one] == ["type"] for one in choices):
+            types = [one["type"] for one in choices if isinstance(one, dict)]
+            return {**rest, "type": types}
+        case _:
+            return node
 
 
 def _with_macros(node: JsonObject) -> JsonObject:
-    match node:
-        case {"type": "integer" | "number"}:
-            return {**node, "type": [node["type"], "string"], "pattern": f"^{_MACRO}$"}
-        case {"type": "boolean"}:
-            words = f"^({_MACRO}|{_SWITCH})$"
-            return {**node, "type": ["boolean", "string"], "pattern": words}
-        case {"enum": _}:
-            return {"anyOf": [node, {"type": ["string"], "pattern": f"^{_MACRO}$"}]}
-        case _:
-            return node
+    kinds = node.get("type")
+    types = kinds if isinstance(kinds, list) else [kinds]
+    if "enum" in node:
+        return {"anyOf": [node, {"type": ["string", "null"], "pattern": f"^{_MACRO}$"}]}
+    if "string" in types or not _NOT_TEXT.intersection(map(str, types)):
+        return node
+    words = f"^({_MACRO}|{_SWITCH})$" if "boolean" in types else f"^{_MACRO}$"
+    return {**node, "type": [*types, "string"], "pattern": words}
 
 
 def _with_optional_keys(node: JsonObject) -> JsonObject:
@@ -82,6 +80,7 @@ def _with_optional_keys(node: JsonObject) -> JsonObject:
     required: list[JsonValue] = [key for key, value in properties.items() if _is_required(value)]
     return {
         **{key: value for key, value in node.items() if key != "description"},
+        "type": ["object", "null"],
         "properties": {key: _nullable(value) for key, value in properties.items()},
         "patternProperties": {"^x-": {}},
         **({"required": required} if required else {}),
@@ -101,9 +100,8 @@ def _nullable(node: JsonValue) -> JsonValue:
             return {**node, "type": [*types, "null"]} if "null" not in types else node
         case {"type": kind}:
             return {**node, "type": [kind, "null"]}
-        case {"$ref": ref}:
-            notes = {key: value for key, value in node.items() if key in _NOTES}
-            return {**notes, "anyOf": [{"$ref": ref}, _NULL]}
+        case {"$ref": _}:
+            return {key: value for key, value in node.items() if key != "default"}
         case {"anyOf": list(choices)} if _NULL not in choices:
             return {**node, "anyOf": [*choices, _NULL]}
         case _:

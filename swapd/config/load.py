@@ -75,10 +75,10 @@ def assemble(documents: Sequence[Map], environ: Mapping[str, str], problems: Pro
 
 def _own(document: Map, environ: Mapping[str, str], problems: Problems) -> Map:
     """Return what one document says to swapd; only macros are left to put in."""
-    tree = with_environment(document, environ, problems)
+    tree = with_environment(_without_private_keys(document), environ, problems)
     _report_odd_ids(tree, problems)
     _warn_of_no_keys(tree, problems)
-    return _without_private_keys(tree)
+    return tree
 
 
 def _report_odd_ids(tree: Map, problems: Problems) -> None:

@@ -93,9 +93,13 @@ def test_keys_are_filled_too() -> None:
 
 
 def test_two_keys_that_become_one_are_a_problem() -> None:
-    assert complaint("models: {}\nx-a: {a: 1, '${env.V}': 2}", {"V": "a"}) == (
-        "2:13: x-a.a: this key is set twice, first in line 2"
+    assert complaint("models: {}\nmacros: {a: 1, '${env.V}': 2}", {"V": "a"}) == (
+        "2:16: macros.a: this key is set twice, first in line 2"
     )
+
+
+def test_keys_of_ones_own_need_no_variable() -> None:
+    assert read("x-mine: ${env.GONE}\nhome: &home {a: '${env.GONE}'}").warnings == ()
 
 
 def test_an_empty_plain_value_is_null_and_a_quoted_one_is_empty() -> None:
@@ -134,8 +138,8 @@ def test_a_comment_in_a_command_needs_no_variable() -> None:
 
 @pytest.mark.parametrize("value", ["a\nb", "a\rb", "a\0b", "a\ud800"])
 def test_a_value_that_is_no_line_of_text_is_refused(value: str) -> None:
-    assert complaint("globalTTL: 1\nx-a: '${env.V}'", {"V": value}) == (
-        "2:6: x-a: the environment variable V holds newlines or is no text"
+    assert complaint("globalTTL: 1\nlogLevel: '${env.V}'", {"V": value}) == (
+        "2:11: logLevel: the environment variable V holds newlines or is no text"
     )
 
 

@@ -83,9 +83,9 @@ def has(value: Plain, keys: list[str]) -> bool:
 
 def test_the_example_is_read_in_no_time() -> None:
     load([EXAMPLE])
-    start = time.perf_counter()
+    start = time.process_time()
     load([EXAMPLE])
-    assert time.perf_counter() - start < 3  # some 25 ms on an idle machine
+    assert time.process_time() - start < 1  # some 0.03 on a common machine
 
 
 def test_the_docs_of_the_matrix_choose_as_they_say() -> None:
