@@ -152,7 +152,7 @@ class Warden:
         words = json.loads(spec)  # bytes travel as Latin-1: none is lost, whatever the locale
         env = {name.encode("latin-1"): value.encode("latin-1") for name, value in words["env"]}
         try:
-            self._leader = subprocess.Popen(
+            self._popen = subprocess.Popen(  # kept: if it were dropped, it might reap the leader
                 [word.encode("latin-1") for word in words["argv"]],
                 env=env,
                 stdin=subprocess.DEVNULL,
@@ -160,7 +160,8 @@ class Warden:
                 stderr=log,
                 start_new_session=True,
                 preexec_fn=_in_the_model(os.getpid()),
-            ).pid
+            )
+            self._leader = self._popen.pid
             outcome = f"started {self._leader}"
         except OSError as error:
             outcome = f"failed {error.errno} {error.strerror}"

@@ -72,6 +72,21 @@ async def test_the_exit_code_comes_back(guardian: Guardian) -> None:
     assert await process.wait_exit() == 3, "asked again"
 
 
+async def test_a_process_that_ends_at_once_is_seen_to_its_end(guardian: Guardian) -> None:
+    async def launch() -> None:
+        process = await guardian.launch(("sh", "-c", "exit 3"), ENV)
+        async with process.output:
+            assert await process.wait_exit() == 3
+            await process.wait_gone()
+            assert not process.lost
+
+    with trio.fail_after(60):
+        for _ in range(10):
+            async with trio.open_nursery() as nursery:
+                for _ in range(20):
+                    nursery.start_soon(launch)
+
+
 async def test_a_signal_reaches_the_group_and_is_the_exit_code(guardian: Guardian) -> None:
     process = await guardian.launch(python(FOREVER), ENV)
     process.signal(signal.SIGTERM)
