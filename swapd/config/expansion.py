@@ -15,6 +15,7 @@ from swapd.config.scalars import text_of
 from swapd.config.schema import Settings
 from swapd.config.section import is_private
 from swapd.config.tree import Entry, KeyPath, Map, Node, Scalar, find, is_null, place_of, put
+from swapd.ids import ModelId
 
 _KEYS_EXPANDED = ("filters", "setParamsByID")
 _ELSEWHERE = {name: f"${{{name}}} is known inside models only" for name in ("MODEL_ID", "PORT")}
@@ -23,7 +24,7 @@ _NO_PROXY = {"PORT": _WITHOUT_PORT["PORT"] + "; say here where the model listens
 _NO_PID = {"PID": "${PID} is known in cmdStop only"}
 
 
-def resolve_macros(tree: Map, problems: Problems) -> Map:
+def resolve_macros(tree: Map, ports: Ports, problems: Problems) -> Map:
     """Return ``tree`` with every macro put in, and without the declarations.
 
     Models are visited in the byte order of their IDs, so that a model's port depends on which
@@ -39,7 +40,8 @@ def resolve_macros(tree: Map, problems: Problems) -> Map:
             leftovers.report(value, (key,))
     models = tree.get("models")
     if isinstance(models, Map):
-        tree = tree.put("models", _Models(everywhere, tree, written, problems).resolved(models))
+        ports.begin_at(tree.get("startPort"))
+        tree = tree.put("models", _Models(everywhere, ports, written, problems).resolved(models))
     return tree
 
 
@@ -47,12 +49,12 @@ class _Models:
     """Resolves one model after the other."""
 
     def __init__(
-        self, everywhere: Sequence[Macro], tree: Map, written: Map, problems: Problems
+        self, everywhere: Sequence[Macro], ports: Ports, written: Map, problems: Problems
     ) -> None:
         self._everywhere = everywhere
         self._written = written
         self._problems = problems
-        self._ports = Ports(tree.get("startPort"))
+        self._ports = ports
 
     def resolved(self, models: Map) -> Map:
         """Return ``models`` with nothing left to put in."""
@@ -70,8 +72,10 @@ class _Models:
         command = model.get("cmd")
         explained = dict(_NO_PID)
         if "PORT" in used(command) or not _is_settled(command):  # a broken cmd is told of already
-            free = self._ports.take(place_of(model, ("cmd",)), (*path, "cmd"), self._problems)
-            port = Macro("PORT", free)
+            place = place_of(model, ("cmd",))
+            port = Macro(
+                "PORT", self._ports.take(ModelId(name), place, (*path, "cmd"), self._problems)
+            )
             model = self._expanded(model, [port], path)
             macros = (*macros, port)
         else:

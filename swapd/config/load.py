@@ -10,6 +10,7 @@ from swapd.config.document import read_document
 from swapd.config.environment import with_environment
 from swapd.config.expansion import resolve_macros
 from swapd.config.merge import merged
+from swapd.config.ports import Ports
 from swapd.config.problems import Problems, quoted
 from swapd.config.reporting import Reporter
 from swapd.config.resolve import resolve
@@ -19,6 +20,7 @@ from swapd.config.section import is_private
 from swapd.config.sources import read_sources
 from swapd.config.tree import Map, is_null
 from swapd.config.validation import read_settings
+from swapd.ids import ModelId
 
 
 def load(
@@ -27,6 +29,7 @@ def load(
     *,
     lenient: bool = False,
     environ: Mapping[str, str] | None = None,
+    ports: Mapping[ModelId, int] | None = None,
 ) -> Config:
     """Read a configuration from its files.
 
@@ -35,6 +38,7 @@ def load(
         directory: Its ``*.yaml`` and ``*.yml`` follow them, sorted by name.
         lenient: Unknown keys are warnings, not problems.
         environ: What ``${env.NAME}`` stands for; by default the environment of this process.
+        ports: What ``${PORT}`` stands for in models that have a port already; no other gets it.
 
     Raises:
         InvalidConfig: It has problems, and names them all.
@@ -43,11 +47,17 @@ def load(
     sources = read_sources(paths, directory, problems)
     problems.raise_if_any()
     documents = [read_document(source.text, source.name, problems) for source in sources]
-    return assemble(documents, os.environ if environ is None else environ, problems)
+    environ = os.environ if environ is None else environ
+    return assemble(documents, environ, problems, Ports(ports or {}))
 
 
 def parse(
-    text: str, name: str, *, lenient: bool = False, environ: Mapping[str, str] | None = None
+    text: str,
+    name: str,
+    *,
+    lenient: bool = False,
+    environ: Mapping[str, str] | None = None,
+    ports: Mapping[ModelId, int] | None = None,
 ) -> Config:
     """Read a configuration from ``text``, calling it ``name`` where it has problems.
 
@@ -56,19 +66,22 @@ def parse(
     """
     problems = Problems(lenient=lenient)
     document = read_document(text, name, problems)
-    return assemble([document], os.environ if environ is None else environ, problems)
+    environ = os.environ if environ is None else environ
+    return assemble([document], environ, problems, Ports(ports or {}))
 
 
-def assemble(documents: Sequence[Map], environ: Mapping[str, str], problems: Problems) -> Config:
+def assemble(
+    documents: Sequence[Map], environ: Mapping[str, str], problems: Problems, ports: Ports
+) -> Config:
     """Return what ``documents`` come to together, telling ``problems`` all that is wrong.
 
     Raises:
         InvalidConfig: There are problems, of these documents or from before.
     """
     written = merged([_own(document, environ, problems) for document in documents], problems)
-    tree = resolve_macros(written, problems)
+    tree = resolve_macros(written, ports, problems)
     settings, tree = read_settings(tree, problems)
-    config = resolve(settings, Reporter(tree, written, problems))
+    config = resolve(settings, ports.given, Reporter(tree, written, problems))
     problems.raise_if_any()
     return config
 

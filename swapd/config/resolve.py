@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -23,12 +23,13 @@ from swapd.config.problems import did_you_mean
 from swapd.config.reporting import Reporter
 from swapd.config.schema import Config, Settings
 from swapd.config.server import DEFAULT_IGNORE_PATH
+from swapd.ids import ModelId
 
 _MIB = 1024 * 1024
 _METRICS = 1000
 
 
-def resolve(settings: Settings, reporter: Reporter) -> Config:
+def resolve(settings: Settings, ports: Mapping[ModelId, int], reporter: Reporter) -> Config:
     """Return what ``settings`` come to, telling ``reporter`` what does not fit together."""
     names = namespace(settings, reporter)
     models = Models(settings, names, reporter).all()
@@ -39,6 +40,7 @@ def resolve(settings: Settings, reporter: Reporter) -> Config:
     rivalry = choices.Rivalry(routing.matrix, groups)
     return Config(
         models=MappingProxyType(models),
+        ports=MappingProxyType(dict(ports)),
         aliases=MappingProxyType(dict(names.aliases)),
         groups=groups,
         routing=routing,

@@ -160,6 +160,8 @@ class Config:
 
     #: In the order of the file.
     models: Mapping[ModelId, Model]
+    #: What ``${PORT}`` stands for, in the models whose command uses it.
+    ports: Mapping[ModelId, int]
     #: Whom each alias means.
     aliases: Mapping[str, ModelId]
     #: In the order of the file; the last is ``(default)``, of all models in no other group.

@@ -13,6 +13,7 @@ import pytest
 from swapd.config.document import read_document
 from swapd.config.json_schema import json_schema
 from swapd.config.load import assemble, load
+from swapd.config.ports import Ports
 from swapd.config.problems import Problems
 from swapd.config.schema import Settings
 from swapd.config.section import Section, sections_below
@@ -131,7 +132,7 @@ def test_no_wrong_value_in_the_example_is_a_crash(path: KeyPath) -> None:
         changed = put(EXAMPLE_TREE, path, node_of(wrong, place_of(EXAMPLE_TREE, path)))
         found: tuple[str, ...] | None = None
         try:
-            assemble([changed], {}, Problems())
+            assemble([changed], {}, Problems(), Ports({}))
         except InvalidConfig as invalid:
             found = invalid.problems
         assert found is None or found

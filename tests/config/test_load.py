@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from swapd.config.document import read_document
 from swapd.config.expansion import resolve_macros
 from swapd.config.load import load, parse
+from swapd.config.ports import Ports
 from swapd.config.problems import Problems
 from swapd.config.schema import Config, Settings
 from swapd.config.validation import read_settings
@@ -210,7 +211,7 @@ def settings_of(text: str) -> tuple[Config, Settings]:
     """Return what ``text`` comes to, and what it says."""
     problems = Problems()
     config = parse(text, "c.yaml", environ={})
-    tree = resolve_macros(read_document(text, "c.yaml", problems), problems)
+    tree = resolve_macros(read_document(text, "c.yaml", problems), Ports({}), problems)
     for key in set(tree.entries) - {*Settings.known_keys()}:
         tree = tree.without(key)
     return config, read_settings(tree, problems)[0]
@@ -230,7 +231,7 @@ def test_what_was_read_can_be_written_and_read_again(text: str) -> None:
     except InvalidConfig:
         return
     again, said_again = settings_of(dumped(said))
-    assert replace(again, warnings=()) == replace(config, warnings=())
+    assert replace(again, warnings=(), ports={}) == replace(config, warnings=(), ports={})
     assert dumped(said_again) == dumped(said)
 
 
