@@ -7,35 +7,34 @@ requests are drained first, then the models are stopped, then their guard goes.
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
-from ipaddress import ip_address
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
 import trio
 
-from swapd.config.models import Model
+from swapd.config.changes import newly_preloaded
 from swapd.config.schema import Config
 from swapd.ids import ModelId
-from swapd.policy.eviction import GroupEviction
+from swapd.policy.eviction import EvictionPolicy, GroupEviction
 from swapd.policy.life import ModelState, Reason, Transition
-from swapd.policy.naming import Names
-from swapd.policy.scheduler import Scheduler, Terms
-from swapd.process.actor import ModelActor, RunServer
-from swapd.process.child import ServerSpec, run_server
+from swapd.policy.scheduler import Scheduler
+from swapd.policy.seats import Terms
 from swapd.process.guardian import Guardian
+from swapd.reload import Load, Reloader
+from swapd.servers import Servers
 from swapd.supervisor import Supervisor
 from swapd.telemetry.lifecycle import Lifecycle
 from swapd.telemetry.logs import ModelLog
 from swapd.upstream.pools import Pools
-from swapd.upstream.probe import Prober
-from swapd.web.auth import Keys
 from swapd.web.create_app import create_app
 from swapd.web.listener import serve
 from swapd.web.services import Services
+
+if TYPE_CHECKING:
+    from swapd.watch import Watch  # what it needs is imported only where it is asked for
 
 _log = logging.getLogger("swapd")
 
@@ -48,154 +47,157 @@ class Ending:
         self.cut = trio.Event()  # requests have no more time
         self.kill = trio.Event()  # models have no more time
 
-    def press(self) -> None:
-        """Take the next step: the first begins the end, each further one hurries it."""
-        for step in (self.closing, self.cut, self.kill):
-            if not step.is_set():
-                step.set()
-                return
-
-    async def press_on(self, signals: AsyncIterator[int]) -> None:
-        """Take a step for each signal."""
-        async for number in signals:
-            _log.info("%s: %s", signal.Signals(number).name, self._next_words())
-            self.press()
-
-    def _next_words(self) -> str:
+    def press(self) -> str:
+        """Take the next step, and say in words what it is."""
         if not self.closing.is_set():
+            self.closing.set()
             return "shutting down, running requests may finish; once more to cut them"
         if not self.cut.is_set():
+            self.cut.set()
             return "cutting the running requests, then stopping the models"
+        self.kill.set()
         return "killing the models"
 
 
-async def run(
-    config: Config,
-    listener: socket.socket,
-    *,
-    task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    """Serve until SIGINT or SIGTERM, then drain requests, then stop the models.
+class App:
+    """All parts of swapd, put together; ``run`` is the tree of their tasks."""
 
-    Args:
-      config: What to serve.
-      listener: A listening socket; it is closed when requests are no longer accepted.
-      task_status: Started with the URLs when requests are answered.
-    """
-    ending = Ending()
-    guardian, lifecycle = Guardian(), Lifecycle()
-    pools = Pools({model.id: model.proxy for model in config.models.values()})
-    supervisor = Supervisor(_scheduler(config))
-    services = Services(
-        config=config,
-        names=Names({model.id: model.aliases for model in config.models.values()}),
-        keys=Keys(config.api_keys),
-        supervisor=supervisor,
-        lifecycle=lifecycle,
-        pools=pools,
-        closing=ending.closing,
-    )
-    actors = {
-        model.id: ModelActor(
-            model.id,
-            _server_of(model, guardian, hurry=ending.kill),
-            report=supervisor.post,
-            show=_each(lifecycle.publish, _log_transition, partial(_forget_pool, pools)),
-            log=ModelLog(),
+    def __init__(self, config: Config, load: Load) -> None:
+        """Serve ``config``; ``load`` reads it anew when that is asked for."""
+        self._config = config
+        self._ending = Ending()
+        self._guardian = Guardian()
+        self._lifecycle = Lifecycle()
+        self._pools = Pools(_urls(config))
+        self._servers = Servers(self._guardian, hurry=self._ending.kill)
+        self._supervisor = Supervisor(
+            Scheduler(_terms(config), _policy(config)),
+            show=self._show,
+            log_of=lambda _: ModelLog(),
         )
-        for model in config.models.values()
-    }
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as guards:  # dies last
-            guards.start_soon(ending.press_on, signals)
-            await guards.start(guardian.run)
-            async with trio.open_nursery() as models:
-                await models.start(supervisor.run, actors)
-                async with trio.open_nursery() as http:  # dies first
-                    task_status.started(
-                        await http.start(
-                            partial(
-                                serve,
-                                create_app(services),
-                                listener,
-                                grace=config.server.shutdown_grace,
-                                closing=ending.closing,
-                                hurry=ending.cut,
-                            )
-                        )
-                    )
-                    _preload(config.preload, supervisor)
-                    await ending.closing.wait()
-                    supervisor.begin_shutdown()
-                    lifecycle.close()
-                ending.cut.set()  # nothing is left to cut: the next signal is for the models
-                models.cancel_scope.cancel(reason="shutting down")
-            guards.cancel_scope.cancel(reason="shut down")
+        self._services = Services(
+            config,
+            supervisor=self._supervisor,
+            lifecycle=self._lifecycle,
+            pools=self._pools,
+            closing=self._ending.closing,
+        )
+        self._reloader = Reloader(config, load, self._apply)
+
+    async def run(
+        self,
+        listener: socket.socket,
+        *,
+        watch: Watch | None = None,
+        task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve until SIGINT or SIGTERM, then drain requests, then stop the models.
+
+        SIGHUP reloads the configuration.
+
+        Args:
+          listener: A listening socket; it is closed when requests are no longer accepted.
+          watch: Sees changes of the configuration, if it shall be reloaded on a change.
+          task_status: Started with the URLs when requests are answered.
+        """
+        servers = self._servers.of(self._config.models)
+        with trio.open_signal_receiver(*_SIGNALS) as signals:
+            async with trio.open_nursery() as guards:  # dies last
+                guards.start_soon(self._heed, signals)
+                await guards.start(self._guardian.run)
+                async with trio.open_nursery() as models:
+                    await models.start(self._supervisor.run, servers)
+                    async with trio.open_nursery() as http:  # dies first
+                        task_status.started(await http.start(self._serve, listener))
+                        http.start_soon(self._follow_configuration, watch)
+                        self._preload(self._config.preload)
+                        await self._ending.closing.wait()
+                        self._supervisor.begin_shutdown()
+                        self._lifecycle.close()
+                    self._ending.cut.set()  # nothing is left to cut: the next step is to kill
+                    models.cancel_scope.cancel(reason="shutting down")
+                guards.cancel_scope.cancel(reason="shut down")
+
+    async def _heed(self, signals: AsyncIterator[int]) -> None:
+        async for number in signals:
+            if number == signal.SIGHUP:
+                self._reloader.ask()
+            else:
+                _log.info("%s: %s", signal.Signals(number).name, self._ending.press())
+
+    async def _serve(
+        self,
+        listener: socket.socket,
+        *,
+        task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        await serve(
+            create_app(self._services),
+            listener,
+            grace=self._config.server.shutdown_grace,
+            closing=self._ending.closing,
+            hurry=self._ending.cut,
+            task_status=task_status,
+        )
+
+    async def _follow_configuration(self, watch: Watch | None) -> None:
+        closing = self._ending.closing
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._reloader.run)
+            if watch is not None:
+                nursery.start_soon(partial(watch.run, self._reloader.ask, stop=closing))
+            await closing.wait()
+            nursery.cancel_scope.cancel(reason="shutting down")
+
+    def _apply(self, config: Config, changed: frozenset[ModelId]) -> None:
+        """Go over to ``config``, in which the processes of ``changed`` are others."""
+        wanted = {*newly_preloaded(self._config, config), *(changed & {*config.preload})}
+        self._config = config
+        self._pools.reconfigure(_urls(config))
+        self._services.reconfigure(config)
+        self._supervisor.reconfigure(
+            _terms(config),
+            _policy(config),
+            self._servers.of(config.models),
+            changed=changed,
+            drain=config.server.drain_timeout,
+        )
+        self._preload([model for model in config.preload if model in wanted])
+
+    def _preload(self, models: Sequence[ModelId]) -> None:
+        for model in models:
+            self._supervisor.begin_load(model, Reason.PRELOAD)
+
+    def _show(self, transition: Transition) -> None:
+        """Tell the world of a change of state."""
+        self._lifecycle.publish(transition)
+        if transition.old is ModelState.READY:
+            self._pools.forget(transition.model)
+        failed = transition.reason in {Reason.CRASH, Reason.START_FAILED, Reason.HUNG}
+        _log.log(
+            logging.WARNING if failed else logging.INFO,
+            "%s: %s -> %s (%s)%s",
+            transition.model,
+            transition.old,
+            transition.new,
+            transition.reason,
+            f": {transition.detail}" if transition.detail else "",
+        )
 
 
-def _scheduler(config: Config) -> Scheduler:
-    terms = {
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _urls(config: Config) -> dict[ModelId, str]:
+    return {model.id: model.proxy for model in config.models.values()}
+
+
+def _terms(config: Config) -> dict[ModelId, Terms]:
+    return {
         model.id: Terms(ttl=model.ttl, concurrency_limit=model.concurrency_limit)
         for model in config.models.values()
     }
-    return Scheduler(terms, GroupEviction(config.groups))
 
 
-def _preload(models: Iterable[ModelId], supervisor: Supervisor) -> None:
-    for model in models:
-        supervisor.begin_load(model, Reason.PRELOAD)
-
-
-def _server_of(model: Model, guardian: Guardian, *, hurry: trio.Event) -> RunServer:
-    checks = model.check_endpoint
-    probe = Prober(model.proxy, checks).probe if checks else None
-    spec = ServerSpec(
-        argv=model.argv,
-        env={**os.environ, **dict(entry.split("=", 1) for entry in model.env)},
-        stop_argv=model.stop_argv,
-        address=_local_address(model.proxy),
-        start_timeout=model.start_timeout,
-        stop_grace=model.unload_timeout,
-    )
-    return partial(run_server, spec, guardian, probe=probe, hurry=hurry)
-
-
-def _local_address(url: str) -> tuple[str, int] | None:
-    """Return where a server on this machine will listen, or None if it is elsewhere."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return (host, port) if host == "localhost" or _is_loopback(host) else None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:  # a name: who knows where it leads
-        return False
-
-
-def _each(*listeners: Callable[[Transition], None]) -> Callable[[Transition], None]:
-    def tell_all(transition: Transition) -> None:
-        for listener in listeners:
-            listener(transition)
-
-    return tell_all
-
-
-def _forget_pool(pools: Pools, transition: Transition) -> None:
-    if transition.old is ModelState.READY:
-        pools.forget(transition.model)
-
-
-def _log_transition(transition: Transition) -> None:
-    failed = transition.reason in {Reason.CRASH, Reason.START_FAILED, Reason.HUNG}
-    _log.log(
-        logging.WARNING if failed else logging.INFO,
-        "%s: %s -> %s (%s)%s",
-        transition.model,
-        transition.old,
-        transition.new,
-        transition.reason,
-        f": {transition.detail}" if transition.detail else "",
-    )
+def _policy(config: Config) -> EvictionPolicy:
+    return GroupEviction(config.groups)

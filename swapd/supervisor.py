@@ -4,40 +4,42 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import NoReturn, assert_never
 
 import trio
 
-from swapd.errors import ModelUnavailable, RequestError, TooManyRequests
-from swapd.ids import Generation, ModelId, Ticket
+from swapd.errors import RequestError
+from swapd.ids import ModelId, Ticket
+from swapd.leases import End, Gate, Lease
 from swapd.policy.effects import (
     Admit,
     Complete,
     Effect,
-    Refusal,
-    RefusalKind,
     Refuse,
     Revoke,
     StartModel,
     StopModel,
     WakeAt,
 )
+from swapd.policy.eviction import EvictionPolicy
 from swapd.policy.facts import (
     Fact,
     LoadRequested,
     ModelStopped,
+    Reconfigured,
     RequestArrived,
     RequestFinished,
     ShutdownBegan,
     UnloadRequested,
     Woke,
 )
-from swapd.policy.life import Reason
+from swapd.policy.life import Reason, Transition
 from swapd.policy.scheduler import Scheduler
-from swapd.process.actor import ModelActor, Start, Stop
+from swapd.policy.seats import Terms
+from swapd.process.actor import Log, ModelActor, RunServer, Start, Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,92 +62,34 @@ class ModelView:
     error: str | None
 
 
-class _End:
-    """How one generation ended, for those who were served by it."""
-
-    def __init__(self) -> None:
-        self.came = trio.Event()
-        self.error: str | None = None
-
-    def come(self, error: str | None) -> None:
-        self.error = error
-        self.came.set()
-
-
 @dataclass(frozen=True, slots=True)
-class Lease:
-    """A ready model, held for one request."""
+class _Reform:
+    """A new configuration, and how to run its models."""
 
-    model: ModelId
-    generation: Generation
-    end: _End
-
-    async def cause_of_death(self, patience: float) -> str | None:
-        """Return why the model's process ended by itself, if it does within ``patience`` s."""
-        with trio.move_on_after(patience):
-            await self.end.came.wait()
-        return self.end.error
-
-
-class _Gate:
-    """The answer to one ticket: the supervisor gives it, one task awaits it."""
-
-    def __init__(self) -> None:
-        self.scope = trio.CancelScope()  # around whatever is done behind the gate
-        self._answered = trio.Event()
-        self._refusal: Refusal | None = None
-        self.generation = Generation(0)
-        self.end = _End()
-
-    def open(self, generation: Generation, end: _End) -> None:
-        """Let the request through to this generation."""
-        self.generation, self.end = generation, end
-        self._answered.set()
-
-    def complete(self) -> None:
-        """Say that the order is carried out."""
-        self._answered.set()
-
-    def shut(self, refusal: Refusal) -> None:
-        """Refuse who waits; cut who has passed."""
-        self._refusal = refusal
-        self._answered.set()
-        self.scope.cancel(reason=refusal.message)
-
-    async def wait(self) -> None:
-        """Wait for the answer.
-
-        Raises:
-          TryLater: If the gate was shut.
-        """
-        await self._answered.wait()
-        self.check()
-
-    def check(self) -> None:
-        """Raise what the gate was shut with, if it was."""
-        if self._refusal is not None:
-            raise _as_error(self._refusal)
-
-
-def _as_error(refusal: Refusal) -> RequestError:
-    match refusal.kind:
-        case RefusalKind.UNAVAILABLE:
-            return ModelUnavailable(refusal.message, retry_after=refusal.retry_after)
-        case RefusalKind.FULL:
-            return TooManyRequests(refusal.message, retry_after=refusal.retry_after)
+    fact: Reconfigured
+    servers: Mapping[ModelId, RunServer]
 
 
 class Supervisor:
     """The only caller of the scheduler, and the only one who commands the actors."""
 
-    def __init__(self, scheduler: Scheduler) -> None:
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        *,
+        show: Callable[[Transition], None],
+        log_of: Callable[[ModelId], Log],
+    ) -> None:
+        """Have every transition shown by ``show``, which may not block."""
         self._scheduler = scheduler
-        self._actors: Mapping[ModelId, ModelActor] = {}
-        self._gates: dict[Ticket, _Gate] = {}
-        self._ends: dict[ModelId, _End] = {}  # of the generation that lives or lived last
+        self._show = show
+        self._log_of = log_of
+        self._actors: dict[ModelId, ModelActor] = {}
+        self._gates: dict[Ticket, Gate] = {}
+        self._ends: dict[ModelId, End] = {}  # of the generation that lives or lived last
         self._tickets = itertools.count(1)
         self._wake_at = math.inf
-        self._post, self._inbox = trio.open_memory_channel[Fact](math.inf)
+        self._post, self._inbox = trio.open_memory_channel[Fact | _Reform](math.inf)
 
     def post(self, fact: Fact) -> None:
         """Tell the supervisor what happened.  Never blocks."""
@@ -153,24 +97,41 @@ class Supervisor:
 
     async def run(
         self,
-        actors: Mapping[ModelId, ModelActor],
+        servers: Mapping[ModelId, RunServer],
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> NoReturn:
-        """Own every actor and answer every fact, until cancelled, which stops all models."""
-        self._actors = actors
-        async with trio.open_nursery() as nursery:
-            for actor in actors.values():
-                await nursery.start(actor.run)
+        """Run each model by its server, answer every fact, until cancelled: that stops all."""
+        async with trio.open_nursery() as actors:
+            self._staff(servers, actors)
             task_status.started()
             while True:
-                fact: Fact = Woke()
+                message: Fact | _Reform = Woke()
                 with trio.CancelScope(deadline=self._wake_at):
-                    fact = await self._inbox.receive()
-                self._wake_at = math.inf
-                if isinstance(fact, ModelStopped):
-                    self._ends[fact.model].come(fact.error)
-                self._obey(self._scheduler.handle(fact, now=trio.current_time()))
+                    message = await self._inbox.receive()
+                if isinstance(message, _Reform):
+                    self._staff(message.servers, actors)
+                    message = message.fact
+                self._answer(message)
+
+    def _staff(self, servers: Mapping[ModelId, RunServer], actors: trio.Nursery) -> None:
+        """Give every model an actor, and every actor its server.
+
+        An actor whose model was taken out stays, idle: the model may come back.
+        """
+        for model, server in servers.items():
+            if model not in self._actors:
+                self._actors[model] = ModelActor(
+                    model, report=self.post, show=self._show, log=self._log_of(model)
+                )
+                actors.start_soon(self._actors[model].run)
+            self._actors[model].run_by(server)
+
+    def _answer(self, fact: Fact) -> None:
+        self._wake_at = math.inf
+        if isinstance(fact, ModelStopped):
+            self._ends[fact.model].come(fact.error)
+        self._obey(self._scheduler.handle(fact, now=trio.current_time()))
 
     def _obey(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
@@ -187,7 +148,7 @@ class Supervisor:
                     if gate := self._gates.get(ticket):
                         gate.shut(refusal)
                 case StartModel(model, generation, reason):
-                    self._ends[model] = _End()
+                    self._ends[model] = End()
                     self._actors[model].tell(Start(generation, reason))
                 case StopModel(model, generation, reason):
                     self._actors[model].tell(Stop(generation, reason))
@@ -246,6 +207,28 @@ class Supervisor:
             self.post(UnloadRequested(ticket, tuple(models)))
             await gate.wait()
 
+    def reconfigure(
+        self,
+        models: Mapping[ModelId, Terms],
+        policy: EvictionPolicy,
+        servers: Mapping[ModelId, RunServer],
+        *,
+        changed: Iterable[ModelId],
+        drain: float,
+    ) -> None:
+        """Go over to a new configuration, without touching what it does not change.
+
+        Args:
+          models: All models from now on.
+          policy: Who makes room for whom from now on.
+          servers: How each model is run from its next start on.
+          changed: The models whose running process is of the old configuration.
+          drain: Seconds that such a process may go on with what it serves.
+        """
+        by = trio.current_time() + drain
+        fact = Reconfigured(models, policy, frozenset(changed), drain_by=by)
+        self._post.send_nowait(_Reform(fact, servers))
+
     def begin_shutdown(self) -> None:
         """Let what is served finish, and start nothing any more."""
         self.post(ShutdownBegan())
@@ -273,8 +256,8 @@ class Supervisor:
         return Ticket(next(self._tickets))
 
     @contextmanager
-    def _ticket(self) -> Iterator[tuple[Ticket, _Gate]]:
-        ticket, gate = self._next_ticket(), _Gate()
+    def _ticket(self) -> Iterator[tuple[Ticket, Gate]]:
+        ticket, gate = self._next_ticket(), Gate()
         self._gates[ticket] = gate
         try:
             yield ticket, gate

@@ -8,10 +8,11 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from swapd.errors import ModelUnavailable, TooManyRequests, UpstreamFailed
 from swapd.ids import ModelId
+from swapd.policy.eviction import GroupEviction
 from swapd.policy.life import Reason
-from swapd.policy.scheduler import Terms
+from swapd.policy.seats import Terms
 from swapd.testing.groups import group
-from swapd.testing.world import create_world, open_world, reasons
+from swapd.testing.world import FakeServer, World, open_world, reasons
 
 A, B, C = ModelId("a"), ModelId("b"), ModelId("c")
 
@@ -271,9 +272,8 @@ async def test_a_model_at_its_limit_refuses(
 async def test_cancelling_the_supervisor_stops_every_model_and_tells_so(
     autojump_clock: MockClock,
 ) -> None:
-    world, actors = create_world(A, B, groups={"g": group("a", "b", swap=False)})
     async with trio.open_nursery() as nursery:
-        await nursery.start(world.supervisor.run, actors)
+        world = await open_world(nursery, A, B, groups={"g": group("a", "b", swap=False)})
         await world.use(A)
         world.supervisor.begin_load(B)
         await wait_all_tasks_blocked()
@@ -281,6 +281,60 @@ async def test_cancelling_the_supervisor_stops_every_model_and_tells_so(
     assert world.states(A) == ["starting", "ready", "stopping", "stopped"]
     assert world.states(B) == ["starting", "stopping", "stopped"]
     assert {change.reason for _, change in world.history[-4:]} == {Reason.SHUTDOWN}
+
+
+def reconfigure(world: World, *models: ModelId, changed: tuple[ModelId, ...] = ()) -> None:
+    world.supervisor.reconfigure(
+        dict.fromkeys(models, Terms()),
+        GroupEviction({"(default)": group(*models)}),
+        {model: world.servers.get(model, FakeServer()) for model in models},
+        changed=changed,
+        drain=100,
+    )
+
+
+async def test_a_reload_brings_new_models_and_touches_no_other(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A)
+    await world.use(A)
+    reconfigure(world, A, B)
+    await world.use(A)
+    assert world.starts() == [A]
+    await world.use(B)
+    assert world.starts() == [A, B]
+
+
+async def test_a_changed_model_is_run_in_the_new_way_once_it_has_drained(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A)
+    start = trio.current_time()
+    async with trio.open_nursery() as clients:
+        clients.start_soon(world.use, A, 50)
+        await trio.sleep(40)
+        world.servers = {A: FakeServer(load=7)}
+        reconfigure(world, A, changed=(A,))
+        await world.use(A)
+    assert trio.current_time() - start == pytest.approx(30 + 50 + 5 + 7)
+    assert reasons(world.history)[2:4] == [("stopping", "reload"), ("stopped", "reload")]
+
+
+async def test_a_stream_that_outlasts_the_drain_is_cut(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A)
+    async with trio.open_nursery() as clients:
+
+        async def stream() -> None:
+            with pytest.raises(ModelUnavailable, match="new configuration"):
+                await world.use(A, 1000)
+
+        clients.start_soon(stream)
+        await trio.sleep(40)
+        reconfigure(world, A, changed=(A,))
+        start = trio.current_time()
+    assert trio.current_time() - start == pytest.approx(100)
 
 
 async def test_what_needs_a_start_is_refused_when_swapd_ends(

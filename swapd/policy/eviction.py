@@ -51,7 +51,9 @@ class GroupEviction:
         return Decision(evict, rule=f"group {home}", cost=len(evict))
 
     def _must_go(self, running: ModelId, home: str) -> bool:
-        theirs = self._home[running]
+        theirs = self._home.get(running)
+        if theirs is None:  # taken out of the configuration: nobody can say whom it fits beside
+            return True
         if theirs == home:
             return self._groups[home].swap
         return self._groups[home].exclusive and not self._groups[theirs].persistent

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 from swapd.ids import Generation, ModelId, Ticket
+from swapd.policy.eviction import EvictionPolicy
 from swapd.policy.life import Reason
+from swapd.policy.seats import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,20 @@ class ModelStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class Reconfigured:
+    """From now on these are the models and their terms.
+
+    What runs of ``changed`` models, and of models that are no more, is of the old
+    configuration: it may finish what it serves until clock time ``drain_by``.
+    """
+
+    models: Mapping[ModelId, Terms]
+    policy: EvictionPolicy
+    changed: frozenset[ModelId]
+    drain_by: float
+
+
+@dataclass(frozen=True, slots=True)
 class ShutdownBegan:
     """swapd is ending: what is served may finish, nothing starts any more."""
 
@@ -75,6 +92,7 @@ Fact: TypeAlias = (
     | UnloadRequested
     | ModelReady
     | ModelStopped
+    | Reconfigured
     | ShutdownBegan
     | Woke
 )

@@ -16,7 +16,7 @@ victims of its target are being stopped, and nobody else may take the place mean
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import assert_never
 
 from swapd.ids import Generation, ModelId, Ticket
@@ -28,8 +28,6 @@ from swapd.policy.effects import (
     RefusalKind,
     Refuse,
     Revoke,
-    StartModel,
-    StopModel,
     WakeAt,
 )
 from swapd.policy.eviction import EvictionPolicy
@@ -38,6 +36,7 @@ from swapd.policy.facts import (
     LoadRequested,
     ModelReady,
     ModelStopped,
+    Reconfigured,
     RequestArrived,
     RequestFinished,
     ShutdownBegan,
@@ -45,6 +44,7 @@ from swapd.policy.facts import (
     Woke,
 )
 from swapd.policy.life import ModelState, Reason
+from swapd.policy.seats import Seat, Terms
 
 #: Seconds after which a client may try again when nothing better is known.
 RETRY_SOON = 1.0
@@ -59,29 +59,6 @@ class Want:
     since: float
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What the configuration says of one model; 0 means no limit in each.
-
-    ``ttl`` is how many seconds it may idle before it is unloaded; ``concurrency_limit``
-    how many requests it may have at once, waiting and served together.
-    """
-
-    ttl: float = 0.0
-    concurrency_limit: int = 0
-
-
-@dataclass(slots=True)
-class _Seat:
-    """What the scheduler knows of one model's process."""
-
-    terms: Terms
-    state: ModelState = ModelState.STOPPED
-    generation: Generation = Generation(0)
-    serving: set[Ticket] = field(default_factory=set)  # of this generation only
-    idle_since: float = 0.0  # the later of ready and last release
-
-
 class Scheduler:
     """First come, first served, over models that cannot all be loaded at once.
 
@@ -90,7 +67,7 @@ class Scheduler:
     """
 
     def __init__(self, models: Mapping[ModelId, Terms], policy: EvictionPolicy) -> None:
-        self._seats = {model: _Seat(terms) for model, terms in models.items()}
+        self._seats = {model: Seat(model, terms) for model, terms in models.items()}
         self._policy = policy
         self._waiting: dict[Ticket, Want] = {}  # insertion order is the queue
         self._serving: dict[Ticket, ModelId] = {}
@@ -123,13 +100,9 @@ class Scheduler:
     def _record(self, fact: Fact, now: float) -> Iterator[Effect]:
         match fact:
             case RequestArrived(ticket, model):
-                self._waiting[ticket] = Want(model, Reason.REQUEST, now)
-                if self._is_over_its_limit(model):
-                    yield self._refuse(
-                        ticket, f"{model} is at its concurrencyLimit", RefusalKind.FULL
-                    )
+                yield from self._enqueue(ticket, Want(model, Reason.REQUEST, now))
             case LoadRequested(ticket, model, reason):
-                self._waiting[ticket] = Want(model, reason, now)
+                yield from self._enqueue(ticket, Want(model, reason, now))
             case RequestFinished(ticket):  # always comes, exactly once
                 self._waiting.pop(ticket, None)
                 self._release(ticket, now)
@@ -139,12 +112,22 @@ class Scheduler:
                 self._record_ready(model, generation, now)
             case ModelStopped(model, generation, error):
                 yield from self._record_stopped(model, generation, error)
+            case Reconfigured():
+                yield from self._reconfigure(fact)
             case ShutdownBegan():
                 self._ending = True
             case Woke():
                 pass  # the walk that follows every fact is the point
             case _:
                 assert_never(fact)
+
+    def _enqueue(self, ticket: Ticket, want: Want) -> Iterator[Effect]:
+        self._waiting[ticket] = want
+        if not self._seats[want.model].configured:
+            yield self._refuse(ticket, _removed(want.model))
+        elif want.reason is Reason.REQUEST and self._is_over_its_limit(want.model):
+            message = f"{want.model} is at its concurrencyLimit"
+            yield self._refuse(ticket, message, RefusalKind.FULL)
 
     def _release(self, ticket: Ticket, now: float) -> None:
         if model := self._serving.pop(ticket, None):
@@ -165,7 +148,7 @@ class Scheduler:
         if seat.generation != generation:
             return
         failed_to_start = seat.state is ModelState.STARTING and error is not None
-        seat.state = ModelState.STOPPED
+        seat.state, seat.leave_by = ModelState.STOPPED, None
         if failed_to_start:
             yield from self._refuse_all(model, f"{model} could not be started: {error}")
 
@@ -184,14 +167,29 @@ class Scheduler:
         for model in models:
             message = f"{model} was unloaded"
             yield from self._refuse_all(model, message)
-            for ticket in sorted(self._seats[model].serving):
-                yield Revoke(ticket, Refusal(RefusalKind.UNAVAILABLE, message, RETRY_SOON))
-            if self._seats[model].state in {ModelState.STARTING, ModelState.READY}:
-                yield self._stop(model, Reason.UNLOAD)
+            yield from self._cut(self._seats[model], message)
+            if self._seats[model].is_loaded:
+                yield self._seats[model].stop(Reason.UNLOAD)
+
+    def _cut(self, seat: Seat, message: str) -> Iterator[Effect]:
+        for ticket in sorted(seat.serving):
+            yield Revoke(ticket, Refusal(RefusalKind.UNAVAILABLE, message, RETRY_SOON))
+
+    def _reconfigure(self, new: Reconfigured) -> Iterator[Effect]:
+        self._policy = new.policy
+        for model, terms in new.models.items():
+            self._seats.setdefault(model, Seat(model, terms)).terms = terms
+        for model, seat in self._seats.items():
+            seat.configured = model in new.models
+            if not seat.configured:
+                yield from self._refuse_all(model, _removed(model))
+            if seat.is_loaded and (model in new.changed or not seat.configured):
+                seat.leave_by = new.drain_by
 
     # -- what can be done now ----------------------------------------------------------
 
     def _advance(self, now: float) -> Iterator[Effect]:
+        yield from self._see_off(now)
         yield from self._admit_ready()
         yield from self._complete_unloads()
         if self._ending:
@@ -199,12 +197,25 @@ class Scheduler:
         else:
             yield from self._swap()
         yield from self._unload_idle(now)
+        yield from self._wake()
+
+    def _see_off(self, now: float) -> Iterator[Effect]:
+        """Stop what runs by an old configuration: idle at once, busy when its time is over."""
+        for seat in self._seats.values():
+            if seat.leave_by is None or not seat.is_loaded:
+                continue
+            if now >= seat.leave_by:
+                message = f"{seat.model} has a new configuration, and its time to drain is over"
+                yield from self._cut(seat, message)
+            elif seat.serving:
+                continue
+            yield seat.stop(Reason.RELOAD)
 
     def _admit_ready(self) -> Iterator[Effect]:
         """Serve whoever wants a model that is ready and has its place to itself."""
         for ticket, want in list(self._waiting.items()):
             seat = self._seats[want.model]
-            if seat.state is not ModelState.READY:
+            if not seat.is_open:
                 continue
             if want.reason is not Reason.REQUEST:
                 del self._waiting[ticket]
@@ -234,24 +245,24 @@ class Scheduler:
             wanted.setdefault(want.model, want.reason)
         self._claims &= wanted.keys()
         held = {model for models in self._unloads.values() for model in models}
-        settled = {ModelState.STOPPED, ModelState.READY}
         for model, reason in wanted.items():  # oldest first, by each model's oldest want
-            if self._seats[model].state in settled and model not in held:
-                yield from self._make_room(model, reason)
+            seat = self._seats[model]
+            if (seat.state is ModelState.STOPPED or seat.is_open) and model not in held:
+                yield from self._make_room(seat, reason)
 
-    def _make_room(self, target: ModelId, reason: Reason) -> Iterator[Effect]:
+    def _make_room(self, target: Seat, reason: Reason) -> Iterator[Effect]:
         """Stop all victims of ``target`` if all may go; start it once none is left."""
-        victims = self._policy.victims(target, self._up() | self._claims).evict
-        if self._is_claimed_against(target) or not all(map(self._may_go, victims)):
+        victims = self._policy.victims(target.model, self._up() | self._claims).evict
+        if self._is_claimed_against(target.model) or not all(map(self._may_go, victims)):
             return
-        self._claims.add(target)
-        for victim in sorted(victims):
-            if self._seats[victim].state is not ModelState.STOPPING:
-                ready = self._seats[victim].state is ModelState.READY
-                yield self._stop(victim, Reason.SWAP if ready else Reason.ABORTED)
-        if not victims and self._seats[target].state is ModelState.STOPPED:
-            self._claims.discard(target)
-            yield self._start(target, reason)
+        self._claims.add(target.model)
+        for victim in (self._seats[model] for model in sorted(victims)):
+            if victim.is_loaded:
+                ready = victim.state is ModelState.READY
+                yield victim.stop(Reason.SWAP if ready else Reason.ABORTED)
+        if not victims and target.state is ModelState.STOPPED:
+            self._claims.discard(target.model)
+            yield target.start(reason)
 
     def _is_claimed_against(self, target: ModelId) -> bool:
         """Tell whether starting ``target`` would add a victim to a swap under way."""
@@ -273,30 +284,24 @@ class Scheduler:
                 return True
 
     def _unload_idle(self, now: float) -> Iterator[Effect]:
-        due = {
-            model: seat.idle_since + seat.terms.ttl
-            for model, seat in self._seats.items()
-            if seat.terms.ttl and seat.state is ModelState.READY and not self._is_used(model)
-        }
-        for model in [model for model, when in due.items() if when <= now]:
-            del due[model]
-            yield self._stop(model, Reason.TTL)
+        for seat in self._idle():
+            if now >= seat.idle_since + seat.terms.ttl:
+                yield seat.stop(Reason.TTL)
+
+    def _wake(self) -> Iterator[WakeAt]:
+        due = [seat.idle_since + seat.terms.ttl for seat in self._idle()]
+        leaving = (seat.leave_by for seat in self._seats.values() if seat.is_loaded)
+        due += [when for when in leaving if when is not None]
         if due:
-            yield WakeAt(min(due.values()))
+            yield WakeAt(min(due))
+
+    def _idle(self) -> Iterator[Seat]:
+        """Yield whoever is ready, may not be so for ever, and is used by nobody."""
+        for seat in self._seats.values():
+            if seat.terms.ttl and seat.is_open and not self._is_used(seat.model):
+                yield seat
 
     # -- words for the above -----------------------------------------------------------
-
-    def _start(self, model: ModelId, reason: Reason) -> StartModel:
-        seat = self._seats[model]
-        seat.state = ModelState.STARTING
-        seat.generation = Generation(seat.generation + 1)
-        seat.serving = set()
-        return StartModel(model, seat.generation, reason)
-
-    def _stop(self, model: ModelId, reason: Reason) -> StopModel:
-        seat = self._seats[model]
-        seat.state = ModelState.STOPPING
-        return StopModel(model, seat.generation, reason)
 
     def _up(self) -> set[ModelId]:
         """Every model that holds its place: starting, ready, or not gone yet."""
@@ -308,3 +313,7 @@ class Scheduler:
 
     def _is_used(self, model: ModelId) -> bool:
         return bool(self.in_flight(model) or self.waiting(model))
+
+
+def _removed(model: ModelId) -> str:
+    return f"{model} was taken out of the configuration"

@@ -67,7 +67,6 @@ class ModelActor:
     def __init__(
         self,
         model: ModelId,
-        run_server: RunServer,
         *,
         report: Callable[[Fact], None],
         show: Callable[[Transition], None],
@@ -75,7 +74,7 @@ class ModelActor:
     ) -> None:
         """Tell the scheduler by ``report`` and the world by ``show``; neither may block."""
         self._model = model
-        self._run_server = run_server
+        self._run_server: RunServer = _nothing_to_run
         self._report = report
         self._show = show
         self._log = log
@@ -91,6 +90,10 @@ class ModelActor:
     def trouble(self) -> str | None:
         """Why the last life ended by itself, or what is wrong with this one."""
         return self._life.trouble if self._life else None
+
+    def run_by(self, run_server: RunServer) -> None:
+        """Start the server in this way from the next start on."""
+        self._run_server = run_server
 
     def tell(self, command: Start | Stop) -> None:
         """Queue ``command``.  Never blocks, so it is safe in any ``finally``."""
@@ -129,6 +132,10 @@ class ModelActor:
             command = await self._inbox.receive()
             if isinstance(command, Stop) and command.generation == generation:
                 return command.reason
+
+
+async def _nothing_to_run(witness: Witness) -> str:
+    return "nobody has said how to run it"
 
 
 class _Life:

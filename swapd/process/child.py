@@ -9,7 +9,7 @@ Rule 3: One SIGTERM per stop.  A model that saves its state on the first may qui
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -28,18 +28,27 @@ STOP_SLACK = 3 * KILL_PATIENCE + LAST_WORDS
 
 
 @dataclass(frozen=True, slots=True)
+class Stopping:
+    """How to stop a model server."""
+
+    #: The command that stops it; empty means SIGTERM.  ``${PID}`` in an argument is the pid.
+    argv: tuple[str, ...] = ()
+    #: Seconds until SIGKILL.
+    grace: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
 class ServerSpec:
     """How to run one model server.  All durations are in seconds."""
 
     argv: tuple[str, ...]
     #: The whole environment; nothing is inherited.
     env: Mapping[str, str]
-    #: What stops it; empty means SIGTERM.  ``${PID}`` inside an argument becomes the pid.
-    stop_argv: tuple[str, ...] = ()
+    #: Asked when it is to stop: how may change while it runs.
+    stopping: Callable[[], Stopping] = Stopping
     #: Where it will listen, if on this machine; checked to be free before the launch.
     address: tuple[str, int] | None = None
     start_timeout: float = 120.0
-    stop_grace: float = 10.0
 
 
 class Witness(Protocol):
@@ -149,8 +158,9 @@ class _Run:
                 if self._code is None:
                     self._witness.stopping(why)
             finally:
-                with trio.move_on_after(self._spec.stop_grace + STOP_SLACK, shield=True):
-                    await self._finish(hurry)
+                stopping = self._spec.stopping()
+                with trio.move_on_after(stopping.grace + STOP_SLACK, shield=True):
+                    await self._finish(stopping, hurry)
                 self._pumping.cancel(reason="nothing more will come")
             await self._exit()  # at once, unless it is stuck: then until it lets go or we must
             await self._process.wait_gone()
@@ -207,10 +217,10 @@ class _Run:
             return "was killed, for its guard died"
         return describe_exit(code)
 
-    async def _finish(self, hurry: trio.Event) -> None:
+    async def _finish(self, stopping: Stopping, hurry: trio.Event) -> None:
         """Stop it if it lives, wait until nothing is left, and read its last words."""
         if self._code is None:
-            await self._ask_to_stop(hurry)
+            await self._ask_to_stop(stopping, hurry)
         if self._code is None:
             self._process.signal(signal.SIGKILL)
         with trio.move_on_after(KILL_PATIENCE) as patience:
@@ -222,9 +232,9 @@ class _Run:
         with trio.move_on_after(LAST_WORDS):
             await self._pumped.wait()
 
-    async def _ask_to_stop(self, hurry: trio.Event) -> None:
+    async def _ask_to_stop(self, stopping: Stopping, hurry: trio.Event) -> None:
         """Give it its grace to end by itself; ``hurry`` cuts that short."""
-        with trio.move_on_after(self._spec.stop_grace):
+        with trio.move_on_after(stopping.grace):
             async with trio.open_nursery() as nursery:
 
                 async def cut_short() -> None:
@@ -233,17 +243,17 @@ class _Run:
 
                 nursery.start_soon(cut_short)
                 nursery.start_soon(self._exit)
-                if not await self._run_stop_command():
+                if not await self._run_stop_command(stopping.argv):
                     self._process.signal(signal.SIGTERM)
                 await self._exit()
                 nursery.cancel_scope.cancel(reason="it has ended")
 
-    async def _run_stop_command(self) -> bool:
+    async def _run_stop_command(self, words: tuple[str, ...]) -> bool:
         """Return whether there is a stop command and it succeeded; cancelled, kill it."""
-        if not self._spec.stop_argv:
+        if not words:
             return False
         pid = str(self._process.pid)
-        argv = [word.replace("${PID}", pid) for word in self._spec.stop_argv]
+        argv = [word.replace("${PID}", pid) for word in words]
         try:
             command = await self._guardian.launch(argv, self._spec.env)
         except LaunchFailed as failure:

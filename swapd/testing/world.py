@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import trio
 from trio.testing import MockClock
@@ -12,8 +12,8 @@ from swapd.config.schema import Group
 from swapd.ids import ModelId
 from swapd.policy.eviction import GroupEviction
 from swapd.policy.life import Transition
-from swapd.policy.scheduler import Scheduler, Terms
-from swapd.process.actor import ModelActor
+from swapd.policy.scheduler import Scheduler
+from swapd.policy.seats import Terms
 from swapd.process.child import Witness
 from swapd.supervisor import Supervisor
 from swapd.telemetry.logs import ModelLog
@@ -54,7 +54,7 @@ class World:
 
     supervisor: Supervisor
     servers: Mapping[ModelId, FakeServer]
-    history: list[tuple[float, Transition]] = field(default_factory=list)
+    history: list[tuple[float, Transition]]
 
     async def use(self, model: ModelId, seconds: float = 0.0) -> None:
         """Hold ``model`` for so long."""
@@ -73,7 +73,7 @@ class World:
 
 def create_world(
     *models: ModelId, groups: Mapping[str, Group] | None = None, terms: Terms | None = None
-) -> tuple[World, dict[ModelId, ModelActor]]:
+) -> World:
     """Return a world of ``models`` (one at a time, unless ``groups`` say otherwise).
 
     Raises:
@@ -81,18 +81,15 @@ def create_world(
     """
     if not isinstance(trio.lowlevel.current_clock(), MockClock):
         raise RuntimeError("the test must ask for autojump_clock itself")
-    policy = GroupEviction(groups or {"(default)": group(*models)})
-    supervisor = Supervisor(Scheduler(dict.fromkeys(models, terms or Terms()), policy))
-    world = World(supervisor, {model: FakeServer() for model in models})
+    history: list[tuple[float, Transition]] = []
 
     def show(change: Transition) -> None:
-        world.history.append((trio.current_time(), change))
+        history.append((trio.current_time(), change))
 
-    actors = {
-        model: ModelActor(model, server, report=supervisor.post, show=show, log=ModelLog())
-        for model, server in world.servers.items()
-    }
-    return world, actors
+    policy = GroupEviction(groups or {"(default)": group(*models)})
+    scheduler = Scheduler(dict.fromkeys(models, terms or Terms()), policy)
+    supervisor = Supervisor(scheduler, show=show, log_of=lambda _: ModelLog())
+    return World(supervisor, {model: FakeServer() for model in models}, history)
 
 
 async def open_world(
@@ -102,8 +99,8 @@ async def open_world(
     terms: Terms | None = None,
 ) -> World:
     """Run a world in ``nursery``, which owns it."""
-    world, actors = create_world(*models, groups=groups, terms=terms)
-    await nursery.start(world.supervisor.run, actors)
+    world = create_world(*models, groups=groups, terms=terms)
+    await nursery.start(world.supervisor.run, world.servers)
     return world
 
 

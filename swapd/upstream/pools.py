@@ -13,8 +13,12 @@ class Pools:
 
     def __init__(self, urls: Mapping[ModelId, str]) -> None:
         """Know where each model's server listens."""
-        self._urls = urls
+        self._urls = dict(urls)
         self._pools: dict[ModelId, tuple[Generation, Pool]] = {}
+
+    def reconfigure(self, urls: Mapping[ModelId, str]) -> None:
+        """Know where each model's server listens from its next life on."""
+        self._urls.update(urls)
 
     def of(self, model: ModelId, generation: Generation) -> Pool:
         """Return the pool of this generation; that of an earlier one is closed."""

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 from hypercorn.typing import HTTPScope
 
 from swapd.errors import NoModelNamed, RequestError, UpstreamFailed
-from swapd.supervisor import Lease
+from swapd.leases import Lease
 from swapd.upstream.exchange import ProxiedRequest, relay
 from swapd.upstream.rewrite import model_of, with_model
 from swapd.web.connection import Client, Relay

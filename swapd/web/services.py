@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import trio
 
@@ -18,17 +17,30 @@ from swapd.upstream.pools import Pools
 from swapd.web.auth import Keys
 
 
-@dataclass(frozen=True, slots=True)
 class Services:
-    """The floors below, as the views need them."""
+    """The floors below as the views need them, and what the configuration says now."""
 
-    config: Config
-    names: Names
-    keys: Keys
-    supervisor: Supervisor
-    lifecycle: Lifecycle
-    pools: Pools
-    closing: trio.Event  # set when swapd begins to end
+    def __init__(
+        self,
+        config: Config,
+        *,
+        supervisor: Supervisor,
+        lifecycle: Lifecycle,
+        pools: Pools,
+        closing: trio.Event,
+    ) -> None:
+        """Serve by ``config`` until there is another; ``closing`` is set when swapd ends."""
+        self.supervisor = supervisor
+        self.lifecycle = lifecycle
+        self.pools = pools
+        self.closing = closing
+        self.reconfigure(config)
+
+    def reconfigure(self, config: Config) -> None:
+        """Serve by ``config`` from now on."""
+        self.config = config
+        self.names = Names({model.id: model.aliases for model in config.models.values()})
+        self.keys = Keys(config.api_keys)
 
     def state(self, model: ModelId) -> ModelState:
         """Tell where ``model`` is in its life, as the world was told last."""

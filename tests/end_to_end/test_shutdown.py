@@ -73,7 +73,7 @@ async def until_refused(running: Running) -> None:
 
 async def until_waiting(running: Running, model: str) -> None:
     with trio.fail_after(LONG):
-        while model not in {place["model"] for place in (await running.snapshot())["queue"]}:  # noqa: ASYNC110
+        while model not in {place["model"] for place in (await running.snapshot())["queue"]}:  # noqa: ASYNC110  told only when asked
             await trio.sleep(0.02)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from swapd.policy.facts import (
     LoadRequested,
     ModelReady,
     ModelStopped,
+    Reconfigured,
     RequestArrived,
     RequestFinished,
     ShutdownBegan,
@@ -32,7 +34,8 @@ from swapd.policy.facts import (
     Woke,
 )
 from swapd.policy.life import ModelState, Reason
-from swapd.policy.scheduler import Scheduler, Terms
+from swapd.policy.scheduler import Scheduler
+from swapd.policy.seats import Terms
 from swapd.testing.groups import group
 
 MODELS = [ModelId(name) for name in "abcd"]
@@ -60,7 +63,9 @@ class AnyHistory(RuleBasedStateMachine):
 
     @initialize(kind=st.sampled_from(sorted(KINDS)))
     def begin(self, kind: str) -> None:
-        self.policy = GroupEviction(KINDS[kind])
+        self.kind = kind
+        self.configured = set(MODELS)
+        self.policy = self.make_policy()
         self.scheduler = Scheduler(dict.fromkeys(MODELS, Terms(ttl=5.0)), self.policy)
         self.now = 0.0
         self.tickets = 0
@@ -71,14 +76,23 @@ class AnyHistory(RuleBasedStateMachine):
         self.starting: dict[ModelId, Generation] = {}
         self.ready: dict[ModelId, Generation] = {}
         self.stopping: dict[ModelId, Generation] = {}
+        self.drains: dict[ModelId, float] = {}
         self.wake_at: float | None = None
         self.ending = False
+
+    def make_policy(self) -> GroupEviction:
+        groups = {
+            name: replace(given, members=tuple(m for m in given.members if m in self.configured))
+            for name, given in KINDS[self.kind].items()
+        }
+        return GroupEviction(groups)
 
     def feed(self, fact: Fact) -> None:
         self.wake_at = None
         for effect in self.scheduler.handle(fact, now=self.now):
             match effect:
                 case Admit(ticket, model, generation):
+                    assert model not in self.drains, "admitted to a model that must go"
                     assert model == self.requests[ticket]
                     assert self.ready.get(model) == generation, "admitted to a model not ready"
                     assert ticket not in self.served, "admitted twice"
@@ -110,11 +124,13 @@ class AnyHistory(RuleBasedStateMachine):
         self.starting[model] = generation
 
     def stop(self, model: ModelId, generation: Generation, reason: Reason) -> None:
-        if reason is not Reason.UNLOAD:
+        drained = reason is Reason.RELOAD and self.now >= self.drains.get(model, 0.0)
+        if reason is not Reason.UNLOAD and not drained:
             assert (model, generation) not in self.served.values(), "stopped a busy model"
         lives = self.starting if model in self.starting else self.ready
         assert lives.pop(model) == generation, "stopped another generation"
         self.stopping[model] = generation
+        self.drains.pop(model, None)
 
     def ticket(self) -> Ticket:
         self.tickets += 1
@@ -154,6 +170,22 @@ class AnyHistory(RuleBasedStateMachine):
         cut = {t for t, life in self.served.items() if life in self.stopping.items()}
         assert cut <= self.revoked, "unloaded under a request without a word"
 
+    @rule(
+        models=st.sets(st.sampled_from(MODELS), min_size=1),
+        changed=st.sets(st.sampled_from(MODELS)),
+        seconds=st.floats(0, 40),
+    )
+    def the_configuration_changes(
+        self, models: set[ModelId], changed: set[ModelId], seconds: float
+    ) -> None:
+        self.configured = models
+        self.policy = self.make_policy()
+        terms = dict.fromkeys(sorted(models), Terms(ttl=5.0))
+        drain_by = self.now + seconds
+        left = {m for m in MODELS if m not in models or m in changed} & self.ready.keys()
+        self.drains.update(dict.fromkeys(left, drain_by))
+        self.feed(Reconfigured(terms, self.policy, frozenset(changed), drain_by))
+
     @rule()
     def swapd_ends(self) -> None:
         self.ending = True
@@ -180,6 +212,7 @@ class AnyHistory(RuleBasedStateMachine):
     def a_model_crashes(self, data: st.DataObject) -> None:
         if self.ready:
             model = data.draw(st.sampled_from(sorted(self.ready)))
+            self.drains.pop(model, None)
             self.feed(ModelStopped(model, self.ready.pop(model), "exited with code 1"))
 
     @rule(model=st.sampled_from(MODELS), ready=st.booleans())

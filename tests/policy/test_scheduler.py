@@ -24,6 +24,7 @@ from swapd.policy.facts import (
     LoadRequested,
     ModelReady,
     ModelStopped,
+    Reconfigured,
     RequestArrived,
     RequestFinished,
     ShutdownBegan,
@@ -31,7 +32,8 @@ from swapd.policy.facts import (
     Woke,
 )
 from swapd.policy.life import ModelState, Reason
-from swapd.policy.scheduler import Scheduler, Terms
+from swapd.policy.scheduler import Scheduler
+from swapd.policy.seats import Terms
 from swapd.testing.groups import group
 from swapd.testing.replay import replay
 
@@ -493,6 +495,126 @@ def test_shutdown_turns_away_whoever_needs_a_start_and_serves_the_rest(
         RequestArrived(T4, B), Refuse(T4, ending),
         RequestFinished(T1),
         RequestFinished(T3),
+    )  # fmt: skip
+
+
+def reconfigured(
+    *models: ModelId, changed: Sequence[ModelId] = (), ttl: float = 0.0, drain_by: float = 300.0
+) -> Reconfigured:
+    groups = {"(default)": group(*models)}
+    terms = dict.fromkeys(models, Terms(ttl))
+    return Reconfigured(terms, GroupEviction(groups), frozenset(changed), drain_by)
+
+
+def test_a_reload_leaves_alone_what_did_not_change(scheduler: Scheduler) -> None:
+    replay(
+        scheduler,
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST),
+        ModelReady(A, G1), Admit(T1, A, G1),
+        reconfigured(A, B, C, D, changed=[B]),
+        RequestArrived(T2, A), Admit(T2, A, G1),
+        RequestFinished(T1),
+        RequestArrived(T3, D),
+        RequestFinished(T2), StopModel(A, G1, SWAP),
+        ModelStopped(A, G1), StartModel(D, G1, REQUEST),
+    )  # fmt: skip
+
+
+def test_a_changed_model_that_idles_is_stopped_at_once(scheduler: Scheduler) -> None:
+    replay(
+        scheduler,
+        LoadRequested(T1, A, Reason.LOAD), StartModel(A, G1, Reason.LOAD),
+        ModelReady(A, G1), Complete(T1),
+        reconfigured(A, B, changed=[A]), StopModel(A, G1, Reason.RELOAD),
+        ModelStopped(A, G1),
+    )  # fmt: skip
+
+
+def test_a_changed_model_finishes_what_it_serves_and_admits_nobody_meanwhile(
+    scheduler: Scheduler,
+) -> None:
+    replay(
+        scheduler,
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST),
+        ModelReady(A, G1), Admit(T1, A, G1),
+        reconfigured(A, B, changed=[A]), WakeAt(300.0),
+        RequestArrived(T2, A), WakeAt(300.0),
+        RequestFinished(T1), StopModel(A, G1, Reason.RELOAD),
+        ModelStopped(A, G1), StartModel(A, G2, REQUEST),
+        ModelReady(A, G2), Admit(T2, A, G2),
+    )  # fmt: skip
+
+
+def test_a_changed_model_that_loads_is_loaded_anew_for_who_waits(scheduler: Scheduler) -> None:
+    replay(
+        scheduler,
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST),
+        reconfigured(A, B, changed=[A]), StopModel(A, G1, Reason.RELOAD),
+        ModelStopped(A, G1), StartModel(A, G2, REQUEST),
+        ModelReady(A, G2), Admit(T1, A, G2),
+    )  # fmt: skip
+
+
+def test_what_still_streams_when_the_drain_is_over_is_cut(scheduler: Scheduler) -> None:
+    over = refused("a has a new configuration, and its time to drain is over")
+    replay(
+        scheduler,
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST),
+        ModelReady(A, G1), Admit(T1, A, G1),
+        reconfigured(A, B, changed=[A], drain_by=60.0), WakeAt(60.0),
+        59.0, Woke(), WakeAt(60.0),
+        1.0, Woke(), Revoke(T1, over), StopModel(A, G1, Reason.RELOAD),
+        RequestFinished(T1),
+        ModelStopped(A, G1),
+    )  # fmt: skip
+
+
+def test_a_model_that_is_taken_out_drains_and_its_waiters_are_told(scheduler: Scheduler) -> None:
+    gone = refused("b was taken out of the configuration")
+    replay(
+        scheduler,
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST),
+        ModelReady(A, G1), Admit(T1, A, G1),
+        RequestArrived(T2, B),
+        reconfigured(A, C), Refuse(T2, gone),
+        RequestArrived(T3, B), Refuse(T3, gone),
+        RequestFinished(T1),
+    )  # fmt: skip
+
+
+def test_nobody_takes_the_place_of_a_model_that_is_taken_out_before_it_is_gone(
+    scheduler: Scheduler,
+) -> None:
+    replay(
+        scheduler,
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST),
+        ModelReady(A, G1), Admit(T1, A, G1),
+        reconfigured(B), WakeAt(300.0),
+        RequestArrived(T2, B), WakeAt(300.0),
+        RequestFinished(T1), StopModel(A, G1, Reason.RELOAD),
+        ModelStopped(A, G1), StartModel(B, G1, REQUEST),
+    )  # fmt: skip
+
+
+def test_a_model_that_comes_back_goes_on_counting_its_lives(scheduler: Scheduler) -> None:
+    replay(
+        scheduler,
+        LoadRequested(T1, A, Reason.LOAD), StartModel(A, G1, Reason.LOAD),
+        ModelReady(A, G1), Complete(T1),
+        reconfigured(B), StopModel(A, G1, Reason.RELOAD),
+        ModelStopped(A, G1),
+        reconfigured(A, B),
+        RequestArrived(T2, A), StartModel(A, G2, REQUEST),
+    )  # fmt: skip
+
+
+def test_a_new_ttl_holds_for_what_runs(scheduler: Scheduler) -> None:
+    replay(
+        scheduler,
+        LoadRequested(T1, A, Reason.LOAD), StartModel(A, G1, Reason.LOAD),
+        ModelReady(A, G1), Complete(T1),
+        10.0, reconfigured(A, ttl=60.0), WakeAt(60.0),
+        50.0, Woke(), StopModel(A, G1, Reason.TTL),
     )  # fmt: skip
 
 

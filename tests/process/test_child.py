@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MemoryReceiveStream, MockClock, memory_stream_one_way_pair
 
-from swapd.process.child import ServerSpec, run_server
+from swapd.process.child import ServerSpec, Stopping, run_server
 from swapd.process.guarded import LaunchFailed
 from swapd.process.health import Probe
 from tests.process.watching import Diary
@@ -18,7 +18,7 @@ from tests.process.watching import Diary
 TERM, KILL = signal.SIGTERM, signal.SIGKILL
 
 SPEC = ServerSpec(("llama-server",), {"PATH": "/bin"})
-WITH_COMMAND = replace(SPEC, stop_argv=("docker", "stop", "--pid=${PID}"))
+WITH_COMMAND = replace(SPEC, stopping=lambda: Stopping(argv=("docker", "stop", "--pid=${PID}")))
 
 
 @dataclass
@@ -298,7 +298,7 @@ async def test_a_hurry_ends_the_grace(stage: Stage, autojump_clock: MockClock, w
 
 async def test_no_grace_means_kill_at_once(stage: Stage, autojump_clock: MockClock) -> None:
     process = stage.process(after_term=None)
-    await stage.stop_at(1, process, spec=replace(SPEC, stop_grace=0))
+    await stage.stop_at(1, process, spec=replace(SPEC, stopping=lambda: Stopping(grace=0)))
     assert process.signals[-1] == (trio.current_time(), KILL)
 
 

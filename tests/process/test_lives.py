@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 import trio
 
-from swapd.process.child import ServerSpec, run_server
+from swapd.process.child import ServerSpec, Stopping, run_server
 from swapd.process.guardian import Guardian
 from swapd.process.health import Probe
 from tests.process.watching import Listener, is_alive, python, wait_until_dead
@@ -109,7 +109,7 @@ async def life(nursery: trio.Nursery) -> Life:
 
 
 def spec(code: str, *, stop: tuple[str, ...] = (), grace: float = 10) -> ServerSpec:
-    return ServerSpec(python(code), ENV, stop_argv=stop, stop_grace=grace)
+    return ServerSpec(python(code), ENV, stopping=lambda: Stopping(stop, grace))
 
 
 async def never() -> str | None:

@@ -1,0 +1,90 @@
+"""`swapd serve`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from swapd.cli.sources import Sources, exit_on_error, sources_of, with_sources
+
+if TYPE_CHECKING:
+    import socket
+
+    from swapd.config.schema import Config
+    from swapd.watch import Watch
+
+DEFAULT_LISTEN = "127.0.0.1:8080"
+
+
+@click.command()
+@with_sources
+@click.option(
+    "--listen",
+    default=DEFAULT_LISTEN,
+    metavar="HOST:PORT",
+    help="Where to listen; :PORT is every interface.",
+)
+@click.option("--watch-config", is_flag=True, help="Reload when a configuration file changes.")
+def serve(
+    config: tuple[Path, ...],
+    config_dir: Path | None,
+    lenient: bool,
+    listen: str,
+    watch_config: bool,
+) -> None:
+    """Serve the models of a configuration until SIGINT or SIGTERM.
+
+    The first signal lets running requests finish, the second cuts them, the third kills
+    the models.  SIGHUP reloads the configuration.
+    """
+    import trio
+
+    from swapd.web.listener import bind
+
+    sources = sources_of(config, config_dir, lenient=lenient)
+    _log_to_stderr()
+    with exit_on_error():
+        watch = _watch(sources) if watch_config else None
+        loaded = sources.load()
+        for warning in loaded.warnings:
+            click.echo(f"warning: {warning}", err=True)
+        trio.run(_serve, loaded, sources, bind(listen), watch)
+
+
+async def _serve(
+    config: Config, sources: Sources, listener: socket.socket, watch: Watch | None
+) -> None:
+    from functools import partial
+
+    import trio
+
+    from swapd.app import App
+    from swapd.web.listener import is_loopback, url_of
+
+    url, exposed = url_of(listener), not is_loopback(listener)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(partial(App(config, sources.load).run, listener, watch=watch))
+        click.echo(f"swapd listens on {url}, models: {', '.join(config.models) or 'none'}")
+        if exposed and not config.api_keys:
+            click.echo(
+                "warning: every host that reaches this machine can use swapd: set apiKeys,"
+                f" or use --listen {DEFAULT_LISTEN}",
+                err=True,
+            )
+
+
+def _watch(sources: Sources) -> Watch:
+    from swapd.watch import Watch
+
+    return Watch(sources.watched)
+
+
+def _log_to_stderr() -> None:
+    import logging
+
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s"
+    )

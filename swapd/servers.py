@@ -1,0 +1,67 @@
+"""How each model's server is run: its configuration, as the process floor wants it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+import trio
+
+from swapd.config.models import Model
+from swapd.ids import ModelId
+from swapd.process.actor import RunServer
+from swapd.process.child import ServerSpec, Stopping, run_server
+from swapd.process.guardian import Guardian
+from swapd.upstream.probe import Prober
+
+
+class Servers:
+    """Knows the newest configuration of every model, also of those that were taken out."""
+
+    def __init__(self, guardian: Guardian, *, hurry: trio.Event) -> None:
+        """Launch by ``guardian``; once ``hurry`` is set no stop has a grace."""
+        self._guardian = guardian
+        self._hurry = hurry
+        self._models: dict[ModelId, Model] = {}
+
+    def of(self, models: Mapping[ModelId, Model]) -> dict[ModelId, RunServer]:
+        """Return how each of ``models`` is run from now on.
+
+        How it is stopped holds for what runs already, too.
+        """
+        self._models.update(models)
+        return {name: self._server_of(model) for name, model in models.items()}
+
+    def _server_of(self, model: Model) -> RunServer:
+        checks = model.check_endpoint
+        probe = Prober(model.proxy, checks).probe if checks else None
+        spec = ServerSpec(
+            argv=model.argv,
+            env={**os.environ, **dict(entry.split("=", 1) for entry in model.env)},
+            stopping=partial(self._stopping, model.id),
+            address=_local_address(model.proxy),
+            start_timeout=model.start_timeout,
+        )
+        return partial(run_server, spec, self._guardian, probe=probe, hurry=self._hurry)
+
+    def _stopping(self, name: ModelId) -> Stopping:
+        model = self._models[name]
+        return Stopping(model.stop_argv, model.unload_timeout)
+
+
+def _local_address(url: str) -> tuple[str, int] | None:
+    """Return where a server on this machine will listen, or None if it is elsewhere."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return (host, port) if host == "localhost" or _is_loopback(host) else None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:  # a name: who knows where it leads
+        return False

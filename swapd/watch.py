@@ -1,0 +1,56 @@
+"""Watches configuration files, and says when one has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import trio
+from watchfiles import awatch
+
+#: Seconds after which it looks at the latest, where the system does not tell of changes.
+LOOK_EVERY = 1.0
+
+
+class Watch:
+    """Sees every change to some files from its making on, however it is written."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        """Watch files, and folders that stand for the files in them.
+
+        Make it before the files are read: then no change falls between.
+        """
+        self._paths = [path.absolute() for path in paths]
+        self._seen = self._look()
+
+    async def run(self, changed: Callable[[], None], *, stop: trio.Event) -> None:
+        """Call ``changed`` once for changes that come together, until ``stop`` is set.
+
+        The folder of a file is watched, not the file: editors and configuration managers
+        replace files, or the symlink by which they are found.
+        """
+        folders = {path if path.is_dir() else path.parent for path in self._paths}
+        async for _ in awatch(
+            *folders,
+            stop_event=stop,
+            recursive=False,
+            rust_timeout=int(LOOK_EVERY * 1000),
+            yield_on_timeout=True,
+        ):
+            seen, self._seen = self._seen, self._look()
+            if self._seen != seen:
+                changed()
+
+    def _look(self) -> list[object]:
+        return [_state(path) for path in self._paths]
+
+
+def _state(path: Path) -> object:
+    """Return something that differs when what ``path`` leads to has changed."""
+    if path.is_dir():
+        return [(entry.name, _state(entry)) for entry in sorted(path.iterdir()) if entry.is_file()]
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns

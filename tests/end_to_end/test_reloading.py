@@ -1,0 +1,141 @@
+"""Reloading while everything runs: streams on unchanged models go on."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+import trio
+
+from swapd.testing.running import Running, configuration, fake, run_swapd
+
+pytestmark = pytest.mark.real_process
+
+#: Seconds that no step of these tests takes on a machine that works.
+LONG = 30
+
+TOGETHER = {"g": {"swap": False, "members": ["alpha", "beta"]}}
+STREAM = {"chunks": 60, "interval": 0.05}
+
+
+def rewrite(folder: Path, config: str, *, ports_of: str) -> None:
+    """Write a new configuration whose models begin at the same port."""
+    start = json.loads(ports_of)["startPort"]
+    (folder / "config.yaml").write_text(json.dumps(json.loads(config) | {"startPort": start}))
+
+
+async def reload(running: Running) -> None:
+    running.process.send_signal(signal.SIGHUP)
+    with trio.fail_after(LONG):
+        await running.until_said("configuration reloaded")
+
+
+async def first_word(stream: trio.SocketStream) -> None:
+    data = b""
+    with trio.fail_after(LONG):
+        while b'"content"' not in data:
+            data += await stream.receive_some()
+
+
+async def rest_of(stream: trio.SocketStream) -> bytes:
+    with trio.fail_after(LONG):
+        return b"".join([bytes(chunk) async for chunk in stream])
+
+
+async def pid_of(running: Running, model: str) -> int:
+    snapshot = await running.snapshot()
+    pid = next(entry["pid"] for entry in snapshot["models"] if entry["model"] == model)
+    assert isinstance(pid, int)
+    return pid
+
+
+async def test_a_stream_on_an_unchanged_model_goes_on_while_another_is_changed(
+    tmp_path: Path,
+) -> None:
+    old = configuration({"alpha": fake("alpha"), "beta": fake("beta")}, groups=TOGETHER)
+    new = configuration(
+        {"alpha": fake("alpha"), "beta": fake("beta", "--say", "I am new.")}, groups=TOGETHER
+    )
+    async with run_swapd(tmp_path, old) as running:
+        await running.chat("beta")
+        async with running.open_chat("alpha", fake=STREAM) as stream:
+            await first_word(stream)
+            before = await pid_of(running, "alpha")
+            rewrite(tmp_path, new, ports_of=old)
+            await reload(running)
+            assert b"I am new." in (await running.chat("beta")).body
+            assert await pid_of(running, "alpha") == before
+            running.process.send_signal(signal.SIGTERM)
+            assert (await rest_of(stream)).endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+        assert any("beta: ready -> stopping (reload)" in line for line in running.lines)
+
+
+async def test_a_changed_model_finishes_its_stream_and_is_then_started_anew(
+    tmp_path: Path,
+) -> None:
+    old = configuration({"alpha": fake("alpha")})
+    new = configuration({"alpha": fake("alpha", "--say", "I am new.")})
+    async with (
+        run_swapd(tmp_path, old) as running,
+        running.open_chat("alpha", fake=STREAM) as stream,
+    ):
+        await first_word(stream)
+        rewrite(tmp_path, new, ports_of=old)
+        await reload(running)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(expect_new, running)
+            data = b""
+            with trio.fail_after(LONG):
+                while b"data: [DONE]" not in data:
+                    data += await stream.receive_some()
+
+
+async def expect_new(running: Running) -> None:
+    assert b"I am new." in (await running.chat("alpha")).body
+
+
+async def test_models_come_and_go(tmp_path: Path) -> None:
+    old = configuration({"alpha": fake("alpha")})
+    async with run_swapd(tmp_path, old) as running:
+        await running.chat("alpha")
+        rewrite(tmp_path, configuration({"beta": fake("beta")}), ports_of=old)
+        await reload(running)
+        assert (await running.chat("alpha")).status == 404
+        assert (await running.chat("beta")).status == 200
+        listing = json.loads((await running.ask("GET", "/v1/models")).body)
+        assert [entry["id"] for entry in listing["data"]] == ["beta"]
+        assert await running.states() == {"beta": "ready"}
+
+
+async def test_a_new_alias_and_ttl_hold_for_the_process_that_runs(tmp_path: Path) -> None:
+    old = configuration({"alpha": fake("alpha")})
+    async with run_swapd(tmp_path, old) as running:
+        await running.chat("alpha")
+        new = configuration({"alpha": {"cmd": fake("alpha"), "aliases": ["al"], "ttl": 1}})
+        rewrite(tmp_path, new, ports_of=old)
+        await reload(running)
+        assert (await running.chat("al")).status == 200
+        with trio.fail_after(LONG):
+            await running.until_said("alpha: stopping -> stopped (ttl)")
+        assert len([line for line in running.lines if "stopped -> starting" in line]) == 1
+
+
+async def test_a_bad_configuration_is_told_and_changes_nothing(tmp_path: Path) -> None:
+    async with run_swapd(tmp_path, configuration({"alpha": fake("alpha")})) as running:
+        (tmp_path / "config.yaml").write_text("models:\n  alpha:\n    cmdd: x\n")
+        running.process.send_signal(signal.SIGHUP)
+        with trio.fail_after(LONG):
+            await running.until_said("the old one stays")
+            await running.until_said("config.yaml:3:5: ")
+        assert (await running.chat("alpha")).status == 200
+
+
+async def test_a_watched_configuration_reloads_by_itself(tmp_path: Path) -> None:
+    old = configuration({"alpha": fake("alpha")})
+    async with run_swapd(tmp_path, old, "--watch-config") as running:
+        rewrite(tmp_path, configuration({"beta": fake("beta")}), ports_of=old)
+        with trio.fail_after(LONG):
+            await running.until_said("configuration reloaded: new: beta; removed: alpha")
+        assert (await running.chat("beta")).status == 200
