@@ -42,6 +42,7 @@ def serve(
     """
     import trio
 
+    from swapd.config.pending import pending
     from swapd.web.listener import bind
 
     sources = sources_of(config, config_dir, lenient=lenient)
@@ -51,6 +52,8 @@ def serve(
         loaded = sources.load()
         for warning in loaded.warnings:
             click.echo(f"warning: {warning}", err=True)
+        if idle := list(pending(loaded)):
+            click.echo(f"warning: without effect in this version: {', '.join(idle)}", err=True)
         trio.run(_serve, loaded, sources, bind(listen), watch)
 
 

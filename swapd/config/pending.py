@@ -1,0 +1,50 @@
+"""Which parts of a configuration are read and kept, but have no effect in this version yet.
+
+The one visible list of them: what comes into effect is taken out here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from swapd.config.filters import Filters
+from swapd.config.models import Liveness, Model
+from swapd.config.schema import Config
+from swapd.config.server import Cors, Server
+from swapd.config.timeouts import Timeouts
+
+
+def pending(config: Config) -> Iterator[str]:
+    """Yield the keys that ``config`` sets and that change nothing yet."""
+    routing, defaults = config.routing, Server()
+    kept = {
+        "peers": bool(config.peers),
+        "selectors": bool(config.selectors),
+        "profiles": bool(config.profiles),
+        "includeAliasesInList": config.include_aliases_in_list,
+        "captureBuffer": config.capture_buffer_bytes > 0,
+        "store": config.store is not None,
+        "cors": config.cors != Cors(),
+        "routing.scheduler.settings.fifo.priority": bool(routing.priority),
+    }
+    yield from (key for key, is_set in kept.items() if is_set)
+    for key in ("max_body", "allowed_hosts", "header_timeout", "keep_alive", "fast_transport"):
+        if getattr(config.server, key) != getattr(defaults, key):
+            alias = Server.model_fields[key].alias or key
+            yield f"server.{alias}"
+    for model in config.models.values():
+        yield from (f"models.{model.id}.{key}" for key in _pending_of(model))
+
+
+def _pending_of(model: Model) -> Iterator[str]:
+    kept = {
+        "filters": model.filters != Filters(),
+        "metadata": bool(model.metadata),
+        "capabilities": model.capabilities != type(model.capabilities)(),
+        "sendLoadingState": model.send_loading_state,
+        "timeouts": model.timeouts != Timeouts(),
+        "compat.ignoreWebsockets": model.ignore_websockets,
+        "parallel": model.parallel > 0,
+        "liveness": model.liveness != Liveness(),
+    }
+    yield from (key for key, is_set in kept.items() if is_set)

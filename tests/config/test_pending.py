@@ -1,0 +1,31 @@
+"""What a configuration sets that has no effect yet is named."""
+
+from __future__ import annotations
+
+import pytest
+
+from swapd.config.load import parse
+from swapd.config.pending import pending
+
+PLAIN = "models:\n  a:\n    cmd: server ${PORT}\n"
+
+
+def test_a_plain_configuration_has_its_full_effect() -> None:
+    assert list(pending(parse(PLAIN, "c.yaml"))) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "named"),
+    [
+        ("peers: {p: {proxy: 'http://x', models: [m]}}\n", "peers"),
+        ("profiles: {p: {pins: {x: a}}}\n", "profiles"),
+        ("selectors: {s: {strategy: pin, targets: [a]}}\n", "selectors"),
+        ("server: {allowedHosts: [x]}\n", "server.allowedHosts"),
+        ("captureBuffer: 5\n", "captureBuffer"),
+        ("sendLoadingState: true\n", "models.a.sendLoadingState"),
+        ("", "models.a.parallel"),
+    ],
+)
+def test_a_key_without_effect_is_named(written: str, named: str) -> None:
+    text = PLAIN + written if written else PLAIN + "    parallel: 2\n"
+    assert list(pending(parse(text, "c.yaml"))) == [named]
