@@ -9,14 +9,13 @@ Rule 3: a busy model is never stopped to make room; only its owner's unload cuts
 Rule 4: whatever names a generation that is over is ignored.
 
 A *want* is a request or a load on its way to a ready model.  A request then becomes
-*served* until it is finished; a load is complete.  A *claim* is a swap under way: the
-victims of its target are being stopped, and nobody else may take the place meanwhile.
+*served* until it is finished; a load is complete.  A *claim* is a swap under way, from the
+first stop of a victim until those who wait are served: nobody else may take the place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import assert_never
 
 from swapd.ids import Generation, ModelId, Ticket
@@ -44,19 +43,10 @@ from swapd.policy.facts import (
     Woke,
 )
 from swapd.policy.life import ModelState, Reason
-from swapd.policy.seats import Seat, Terms
+from swapd.policy.seats import Seat, Terms, Want
 
 #: Seconds after which a client may try again when nothing better is known.
 RETRY_SOON = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Want:
-    """A request or a load that waits for its model since clock time ``since``."""
-
-    model: ModelId
-    reason: Reason
-    since: float
 
 
 class Scheduler:
@@ -69,8 +59,8 @@ class Scheduler:
     def __init__(self, models: Mapping[ModelId, Terms], policy: EvictionPolicy) -> None:
         self._seats = {model: Seat(model, terms) for model, terms in models.items()}
         self._policy = policy
-        self._waiting: dict[Ticket, Want] = {}  # insertion order is the queue
-        self._serving: dict[Ticket, ModelId] = {}
+        self._waiting: dict[Ticket, Seat] = {}
+        self._serving: dict[Ticket, Seat] = {}
         self._claims: set[ModelId] = set()
         self._unloads: dict[Ticket, tuple[ModelId, ...]] = {}
         self._ending = False
@@ -81,7 +71,7 @@ class Scheduler:
 
     def queue(self) -> Mapping[Ticket, Want]:
         """Show who waits, in the order of arrival."""
-        return self._waiting
+        return {ticket: seat.wants[ticket] for ticket, seat in self._waiting.items()}
 
     def in_flight(self, model: ModelId) -> int:
         """Count the requests that ``model`` serves in its present life."""
@@ -89,7 +79,7 @@ class Scheduler:
 
     def waiting(self, model: ModelId) -> int:
         """Count the requests and loads that wait for ``model``."""
-        return sum(want.model == model for want in self._waiting.values())
+        return len(self._seats[model].wants)
 
     def handle(self, fact: Fact, *, now: float) -> list[Effect]:
         """Record ``fact`` and return all that can be done now, in order."""
@@ -104,7 +94,7 @@ class Scheduler:
             case LoadRequested(ticket, model, reason):
                 yield from self._enqueue(ticket, Want(model, reason, now))
             case RequestFinished(ticket):  # always comes, exactly once
-                self._waiting.pop(ticket, None)
+                self._leave(ticket)
                 self._release(ticket, now)
             case UnloadRequested(ticket, models):
                 yield from self._unload(ticket, models)
@@ -122,19 +112,25 @@ class Scheduler:
                 assert_never(fact)
 
     def _enqueue(self, ticket: Ticket, want: Want) -> Iterator[Effect]:
-        self._waiting[ticket] = want
-        if not self._seats[want.model].configured:
-            yield self._refuse(ticket, _removed(want.model))
-        elif want.reason is Reason.REQUEST and self._is_over_its_limit(want.model):
-            message = f"{want.model} is at its concurrencyLimit"
-            yield self._refuse(ticket, message, RefusalKind.FULL)
+        seat = self._seats[want.model]
+        if not seat.configured:
+            yield _refuse(ticket, _removed(seat))
+        elif want.reason is Reason.REQUEST and not seat.has_room:
+            yield _refuse(ticket, f"{seat.model} is at its concurrencyLimit", RefusalKind.FULL)
+        else:
+            self._waiting[ticket] = seat
+            seat.wants[ticket] = want
+
+    def _leave(self, ticket: Ticket) -> None:
+        """Take ``ticket`` out of the queue, if it is there."""
+        if seat := self._waiting.pop(ticket, None):
+            del seat.wants[ticket]
 
     def _release(self, ticket: Ticket, now: float) -> None:
-        if model := self._serving.pop(ticket, None):
-            seat = self._seats[model]
-            if ticket in seat.serving:  # else it was served by an earlier generation
-                seat.serving.remove(ticket)
-                seat.idle_since = now
+        seat = self._serving.pop(ticket, None)
+        if seat and ticket in seat.serving:  # else it was served by a generation that is over
+            seat.serving.remove(ticket)
+            seat.idle_since = now
 
     def _record_ready(self, model: ModelId, generation: Generation, now: float) -> None:
         seat = self._seats[model]
@@ -148,28 +144,23 @@ class Scheduler:
         if seat.generation != generation:
             return
         failed_to_start = seat.state is ModelState.STARTING and error is not None
-        seat.state, seat.leave_by = ModelState.STOPPED, None
+        seat.state, seat.leave_by, seat.serving = ModelState.STOPPED, None, set()
         if failed_to_start:
-            yield from self._refuse_all(model, f"{model} could not be started: {error}")
+            yield from self._refuse_all(seat, f"{model} could not be started: {error}")
 
-    def _refuse_all(self, model: ModelId, message: str) -> Iterator[Effect]:
-        for ticket in [t for t, want in self._waiting.items() if want.model == model]:
-            yield self._refuse(ticket, message)
-
-    def _refuse(
-        self, ticket: Ticket, message: str, kind: RefusalKind = RefusalKind.UNAVAILABLE
-    ) -> Refuse:
-        del self._waiting[ticket]
-        return Refuse(ticket, Refusal(kind, message, RETRY_SOON))
+    def _refuse_all(self, seat: Seat, message: str) -> Iterator[Effect]:
+        for ticket in list(seat.wants):
+            self._leave(ticket)
+            yield _refuse(ticket, message)
 
     def _unload(self, order: Ticket, models: tuple[ModelId, ...]) -> Iterator[Effect]:
         self._unloads[order] = models
-        for model in models:
-            message = f"{model} was unloaded"
-            yield from self._refuse_all(model, message)
-            yield from self._cut(self._seats[model], message)
-            if self._seats[model].is_loaded:
-                yield self._seats[model].stop(Reason.UNLOAD)
+        for seat in (self._seats[model] for model in models):
+            message = f"{seat.model} was unloaded"
+            yield from self._refuse_all(seat, message)
+            yield from self._cut(seat, message)
+            if seat.is_loaded:
+                yield seat.stop(Reason.UNLOAD)
 
     def _cut(self, seat: Seat, message: str) -> Iterator[Effect]:
         for ticket in sorted(seat.serving):
@@ -182,7 +173,7 @@ class Scheduler:
         for model, seat in self._seats.items():
             seat.configured = model in new.models
             if not seat.configured:
-                yield from self._refuse_all(model, _removed(model))
+                yield from self._refuse_all(seat, _removed(seat))
             if seat.is_loaded and (model in new.changed or not seat.configured):
                 seat.leave_by = new.drain_by
 
@@ -213,18 +204,17 @@ class Scheduler:
 
     def _admit_ready(self) -> Iterator[Effect]:
         """Serve whoever wants a model that is ready and has its place to itself."""
-        for ticket, want in list(self._waiting.items()):
-            seat = self._seats[want.model]
-            if not seat.is_open:
-                continue
-            if want.reason is not Reason.REQUEST:
-                del self._waiting[ticket]
-                yield Complete(ticket)
-            elif not self._policy.victims(want.model, self._up()).evict:
-                del self._waiting[ticket]
-                self._serving[ticket] = want.model
-                seat.serving.add(ticket)
-                yield Admit(ticket, want.model, seat.generation)
+        for seat in [seat for seat in self._seats.values() if seat.wants and seat.is_open]:
+            alone = not self._policy.victims(seat.model, self._up()).evict
+            for ticket, want in list(seat.wants.items()):
+                if want.reason is not Reason.REQUEST:
+                    self._leave(ticket)
+                    yield Complete(ticket)
+                elif alone:
+                    self._leave(ticket)
+                    self._serving[ticket] = seat
+                    seat.serving.add(ticket)
+                    yield Admit(ticket, seat.model, seat.generation)
 
     def _complete_unloads(self) -> Iterator[Effect]:
         for order, models in list(self._unloads.items()):
@@ -235,22 +225,19 @@ class Scheduler:
     def _turn_away(self) -> Iterator[Effect]:
         """Refuse whoever would need a start or an eviction: swapd is ending."""
         self._claims.clear()
-        for ticket, want in list(self._waiting.items()):
-            if self._seats[want.model].state is not ModelState.STARTING:
-                yield self._refuse(ticket, "swapd is shutting down")
+        for seat in self._seats.values():
+            if seat.state is not ModelState.STARTING:
+                yield from self._refuse_all(seat, "swapd is shutting down")
 
     def _swap(self) -> Iterator[Effect]:
-        wanted: dict[ModelId, Reason] = {}
-        for want in self._waiting.values():
-            wanted.setdefault(want.model, want.reason)
-        self._claims &= wanted.keys()
+        wanted = [seat for seat in self._seats.values() if seat.wants]
+        self._claims &= {seat.model for seat in wanted}
         held = {model for models in self._unloads.values() for model in models}
-        for model, reason in wanted.items():  # oldest first, by each model's oldest want
-            seat = self._seats[model]
-            if (seat.state is ModelState.STOPPED or seat.is_open) and model not in held:
-                yield from self._make_room(seat, reason)
+        for seat in sorted(wanted, key=lambda seat: seat.oldest[0]):
+            if (seat.state is ModelState.STOPPED or seat.is_open) and seat.model not in held:
+                yield from self._make_room(seat)
 
-    def _make_room(self, target: Seat, reason: Reason) -> Iterator[Effect]:
+    def _make_room(self, target: Seat) -> Iterator[Effect]:
         """Stop all victims of ``target`` if all may go; start it once none is left."""
         victims = self._policy.victims(target.model, self._up() | self._claims).evict
         if self._is_claimed_against(target.model) or not all(map(self._may_go, victims)):
@@ -261,8 +248,7 @@ class Scheduler:
                 ready = victim.state is ModelState.READY
                 yield victim.stop(Reason.SWAP if ready else Reason.ABORTED)
         if not victims and target.state is ModelState.STOPPED:
-            self._claims.discard(target.model)
-            yield target.start(reason)
+            yield target.start(target.oldest[1].reason)
 
     def _is_claimed_against(self, target: ModelId) -> bool:
         """Tell whether starting ``target`` would add a victim to a swap under way."""
@@ -277,9 +263,9 @@ class Scheduler:
             case ModelState.STOPPED:
                 return False  # a claimant: its place is being made
             case ModelState.STARTING:
-                return not self.waiting(victim)  # whoever wanted it has left
+                return not self._seats[victim].wants  # whoever wanted it has left
             case ModelState.READY:
-                return victim not in self._claims and not self.in_flight(victim)
+                return victim not in self._claims and not self._seats[victim].serving
             case ModelState.STOPPING:
                 return True
 
@@ -298,7 +284,7 @@ class Scheduler:
     def _idle(self) -> Iterator[Seat]:
         """Yield whoever is ready, may not be so for ever, and is used by nobody."""
         for seat in self._seats.values():
-            if seat.terms.ttl and seat.is_open and not self._is_used(seat.model):
+            if seat.terms.ttl and seat.is_open and not seat.is_used:
                 yield seat
 
     # -- words for the above -----------------------------------------------------------
@@ -307,13 +293,10 @@ class Scheduler:
         """Every model that holds its place: starting, ready, or not gone yet."""
         return {m for m, seat in self._seats.items() if seat.state is not ModelState.STOPPED}
 
-    def _is_over_its_limit(self, model: ModelId) -> bool:
-        limit = self._seats[model].terms.concurrency_limit
-        return bool(limit) and self.in_flight(model) + self.waiting(model) > limit
 
-    def _is_used(self, model: ModelId) -> bool:
-        return bool(self.in_flight(model) or self.waiting(model))
+def _refuse(ticket: Ticket, message: str, kind: RefusalKind = RefusalKind.UNAVAILABLE) -> Refuse:
+    return Refuse(ticket, Refusal(kind, message, RETRY_SOON))
 
 
-def _removed(model: ModelId) -> str:
-    return f"{model} was taken out of the configuration"
+def _removed(seat: Seat) -> str:
+    return f"{seat.model} was taken out of the configuration"

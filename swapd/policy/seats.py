@@ -21,6 +21,15 @@ class Terms:
     concurrency_limit: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Want:
+    """A request or a load that waits for its model since clock time ``since``."""
+
+    model: ModelId
+    reason: Reason
+    since: float
+
+
 @dataclass(slots=True)
 class Seat:
     """One model, as far as facts have said."""
@@ -29,6 +38,8 @@ class Seat:
     terms: Terms
     state: ModelState = ModelState.STOPPED
     generation: Generation = Generation(0)
+    #: Who waits, in the order of arrival.
+    wants: dict[Ticket, Want] = field(default_factory=dict)
     #: Whom the present generation serves.
     serving: set[Ticket] = field(default_factory=set)
     #: The later of ready and last release, on the scheduler's clock.
@@ -37,6 +48,25 @@ class Seat:
     leave_by: float | None = None
     #: Whether the configuration still has this model.
     configured: bool = True
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more request keeps to the limit; loads do not count."""
+        limit = self.terms.concurrency_limit
+        if not limit:
+            return True
+        requests = sum(want.reason is Reason.REQUEST for want in self.wants.values())
+        return len(self.serving) + requests < limit
+
+    @property
+    def oldest(self) -> tuple[Ticket, Want]:
+        """Who has waited longest; there must be somebody."""
+        return next(iter(self.wants.items()))
+
+    @property
+    def is_used(self) -> bool:
+        """Whether anybody is served or waits."""
+        return bool(self.serving or self.wants)
 
     @property
     def is_loaded(self) -> bool:

@@ -498,6 +498,130 @@ def test_shutdown_turns_away_whoever_needs_a_start_and_serves_the_rest(
     )  # fmt: skip
 
 
+def test_a_load_does_not_count_against_the_limit() -> None:
+    replay(
+        one_at_a_time(limit=1),
+        LoadRequested(T1, A, Reason.PRELOAD), StartModel(A, G1, Reason.PRELOAD),
+        RequestArrived(T2, A),
+        ModelReady(A, G1), Complete(T1), Admit(T2, A, G1),
+    )  # fmt: skip
+
+
+def test_a_request_of_a_dead_generation_does_not_count_against_the_limit() -> None:
+    replay(
+        one_at_a_time(limit=1),
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST),
+        ModelReady(A, G1), Admit(T1, A, G1),
+        ModelStopped(A, G1, "boom"),
+        RequestArrived(T2, A), StartModel(A, G2, REQUEST),
+    )  # fmt: skip
+
+
+def test_an_unload_after_a_crash_is_not_blamed_for_it(scheduler: Scheduler) -> None:
+    replay(
+        scheduler,
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST),
+        ModelReady(A, G1), Admit(T1, A, G1),
+        ModelStopped(A, G1, "boom"),
+        UnloadRequested(T2, (A,)), Complete(T2),
+    )  # fmt: skip
+
+
+def test_who_would_be_evicted_by_a_swap_waits_until_its_clients_are_served() -> None:
+    replay(
+        grouped(guests=side_by_side("a", "c"), alone=group("b")),
+        LoadRequested(T1, A, Reason.LOAD), StartModel(A, G1, Reason.LOAD),
+        ModelReady(A, G1), Complete(T1),
+        RequestArrived(T2, B), StopModel(A, G1, SWAP),
+        RequestArrived(T3, C),
+        ModelStopped(A, G1), StartModel(B, G1, REQUEST),
+        ModelReady(B, G1), Admit(T2, B, G1), StartModel(C, G1, REQUEST),
+    )  # fmt: skip
+
+
+def test_a_swap_is_not_overtaken_by_who_would_evict_its_target() -> None:
+    replay(
+        grouped(pair=group("c", "d", exclusive=False), alone=group("b")),
+        LoadRequested(T1, D, Reason.LOAD), StartModel(D, G1, Reason.LOAD),
+        ModelReady(D, G1), Complete(T1),
+        RequestArrived(T2, C), StopModel(D, G1, SWAP),
+        RequestArrived(T3, B),
+        ModelStopped(D, G1), StartModel(C, G1, REQUEST),
+    )  # fmt: skip
+
+
+def test_a_start_bears_the_reason_of_who_waits_longest(scheduler: Scheduler) -> None:
+    replay(
+        scheduler,
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST),
+        LoadRequested(T2, B, Reason.PRELOAD),
+        RequestArrived(T3, B),
+        ModelReady(A, G1), Admit(T1, A, G1),
+        RequestFinished(T1), StopModel(A, G1, SWAP),
+        ModelStopped(A, G1), StartModel(B, G1, Reason.PRELOAD),
+    )  # fmt: skip
+
+
+def test_the_earliest_of_several_ttls_wakes() -> None:
+    both = GroupEviction({"g": side_by_side("a", "b")})
+    replay(
+        Scheduler({A: Terms(ttl=10.0), B: Terms(ttl=20.0)}, both),
+        LoadRequested(T1, A, Reason.LOAD), StartModel(A, G1, Reason.LOAD),
+        LoadRequested(T2, B, Reason.LOAD), StartModel(B, G1, Reason.LOAD),
+        ModelReady(A, G1), Complete(T1), WakeAt(10.0),
+        ModelReady(B, G1), Complete(T2), WakeAt(10.0),
+    )  # fmt: skip
+
+
+def test_a_model_that_is_waited_for_has_no_ttl() -> None:
+    policy = GroupEviction({"alone": group("a"), "guest": side_by_side("b")})
+    replay(
+        Scheduler({A: Terms(ttl=60.0), B: Terms()}, policy),
+        LoadRequested(T1, A, Reason.LOAD), StartModel(A, G1, Reason.LOAD),
+        ModelReady(A, G1), Complete(T1), WakeAt(60.0),
+        RequestArrived(T2, B), StartModel(B, G1, REQUEST), WakeAt(60.0),
+        ModelReady(B, G1), Admit(T2, B, G1), WakeAt(60.0),
+        RequestArrived(T3, A),
+        100.0, Woke(),
+    )  # fmt: skip
+
+
+def test_a_request_of_a_dead_generation_does_not_prolong_the_ttl_of_the_next() -> None:
+    replay(
+        one_at_a_time(ttl=60.0),
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST),
+        ModelReady(A, G1), Admit(T1, A, G1),
+        ModelStopped(A, G1, "boom"),
+        LoadRequested(T2, A, Reason.LOAD), StartModel(A, G2, Reason.LOAD),
+        ModelReady(A, G2), Complete(T2), WakeAt(60.0),
+        30.0, RequestFinished(T1), WakeAt(60.0),
+    )  # fmt: skip
+
+
+def test_a_crash_of_a_ready_model_refuses_nobody_who_waits_for_its_place() -> None:
+    replay(
+        grouped(alone=group("a"), guest=side_by_side("b")),
+        LoadRequested(T1, A, Reason.LOAD), StartModel(A, G1, Reason.LOAD),
+        ModelReady(A, G1), Complete(T1),
+        RequestArrived(T2, B), StartModel(B, G1, REQUEST),
+        ModelReady(B, G1), Admit(T2, B, G1),
+        RequestArrived(T3, A),
+        ModelStopped(A, G1, "boom"),
+        RequestFinished(T2), StopModel(B, G1, SWAP),
+        ModelStopped(B, G1), StartModel(A, G2, REQUEST),
+    )  # fmt: skip
+
+
+def test_a_load_of_a_ready_model_is_complete_though_it_has_victims() -> None:
+    replay(
+        grouped(alone=group("a"), guest=side_by_side("b")),
+        LoadRequested(T1, A, Reason.LOAD), StartModel(A, G1, Reason.LOAD),
+        ModelReady(A, G1), Complete(T1),
+        RequestArrived(T2, B), StartModel(B, G1, REQUEST),
+        LoadRequested(T3, A, Reason.LOAD), Complete(T3),
+    )  # fmt: skip
+
+
 def reconfigured(
     *models: ModelId, changed: Sequence[ModelId] = (), ttl: float = 0.0, drain_by: float = 300.0
 ) -> Reconfigured:
