@@ -6,7 +6,7 @@ from collections import deque
 
 
 class Ring:
-    """Keeps the last ``limit_bytes`` that were written, forgetting whole chunks at a time."""
+    """Keeps the last ``limit_bytes`` that were written."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit = limit_bytes
@@ -18,7 +18,7 @@ class Ring:
         data = data[-self._limit :]
         self._chunks.append(data)
         self._size += len(data)
-        while self._size > self._limit:
+        while self._size - len(self._chunks[0]) >= self._limit:
             self._size -= len(self._chunks.popleft())
 
     def clear(self) -> None:
@@ -28,4 +28,4 @@ class Ring:
 
     def read(self) -> bytes:
         """Return what is kept, oldest first."""
-        return b"".join(self._chunks)
+        return b"".join(self._chunks)[-self._limit :]
