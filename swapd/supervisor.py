@@ -166,8 +166,8 @@ class Supervisor:
         The block is cancelled when the owner unloads the model meanwhile.
 
         Raises:
-          ModelUnavailable: If the model could not be started, or was unloaded; instead of
-            whatever the block raised, where it was unloaded under it.
+          ModelUnavailable: If the model could not be started, or was unloaded; also instead
+            of a RequestError that the block raised, where it was unloaded under it.
           TooManyRequests: If the model is at its limit.
         """
         with self._ticket() as (ticket, gate):
@@ -176,7 +176,8 @@ class Supervisor:
                 await gate.wait()
                 with gate.scope:
                     yield Lease(model, gate.generation, gate.end)
-                gate.check()
+                if gate.scope.cancelled_caught:  # else it was done before it could be cut
+                    gate.check()
             except RequestError:
                 gate.check()  # the unload is the cause, not what it broke
                 raise
