@@ -56,9 +56,11 @@ class Answer:
             self._note_head(message["status"], list(message["headers"]))
         elif message["type"] == "http.response.body":
             self._note_body(len(message.get("body", b"")), message.get("more_body", False))
-        await self._send(message)
         if self.complete and self._connection is not None:
-            self._connection.busy = False  # its client may leave; its handler may still finish
+            # Its client may leave; its handler may still finish.  After this send the next
+            # request may have begun already.
+            self._connection.busy = False
+        await self._send(message)
 
     def _note_head(self, status: int, headers: Sequence[Header]) -> None:
         self.began = True

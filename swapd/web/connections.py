@@ -11,6 +11,7 @@ Rule 3: a client that leaves is noticed, also when nobody reads from it (it pipe
 Rule 4: an answer that ends before its request was all sent is not lost.  Closing at once would
     reset the connection under it; the rest of the request is swallowed for a moment first.
 Rule 5: websocket pings end with their websocket, not at the next ping.
+Rule 6: a connection whose client has left does not idle: its socket would stay open until then.
 """
 
 from __future__ import annotations
@@ -165,6 +166,8 @@ class LiveConnection(TCPServer):
         """Do what the protocol asks: send, close, or note that a request begins or is over."""
         if isinstance(event, Updated | Closed):
             self.busy = isinstance(event, Updated) and not event.idle
+        if isinstance(event, Updated) and event.idle and self._read_all.is_set():
+            return  # rule 6
         if isinstance(event, Closed) and self._is_being_sent_to() and not self._lingers:
             self._lingers = True
             self._task_group.spawn(self._linger)
@@ -176,6 +179,7 @@ class LiveConnection(TCPServer):
         await super()._read_data()
         self._pings.cancel(reason="connection ended")
         self._read_all.set()
+        await self.idle_task.stop()  # rule 6
 
     def _speak_http1_only(self) -> None:
         chosen = self.protocol

@@ -13,6 +13,9 @@ from swapd.web.services import Services
 #: Websocket close codes (RFC 6455, section 7.4, and IANA's registry): going away; try again later.
 GOING_AWAY, TRY_AGAIN_LATER = 1001, 1013
 
+#: Digits of the longest number of a transition that is looked at.
+LONGEST_SEQ = 18
+
 
 def lifecycle_views(services: Services) -> Blueprint:
     """Return the view of the lifecycle stream."""
@@ -20,16 +23,25 @@ def lifecycle_views(services: Services) -> Blueprint:
 
     @views.websocket("/api/lifecycle")
     async def stream() -> None:
-        since, instance = websocket.args.get("since"), websocket.args.get("instance")
-        resumes = since is not None and since.isascii() and since.isdecimal()
-        after = int(since) if since is not None and resumes else None
-        knows = after is not None and services.lifecycle.can_resume(after, instance)
-        with services.lifecycle.subscribe(after if knows else None) as subscription:
-            if not knows:
+        since = websocket.args.get("since")
+        after = _number(since)
+        if after is not None and not services.lifecycle.can_resume(
+            after, websocket.args.get("instance")
+        ):
+            after = None
+        with services.lifecycle.subscribe(after) as subscription:
+            if after is None:
                 await websocket.send(snapshot(services, gap=since is not None))
             await _tell(subscription)
 
     return views
+
+
+def _number(since: str | None) -> int | None:
+    """Return the number that a client has written; None if it is none, or out of all bounds."""
+    if since is None or not since.isascii() or not since.isdecimal() or len(since) > LONGEST_SEQ:
+        return None
+    return int(since)
 
 
 async def _tell(subscription: Subscription) -> None:

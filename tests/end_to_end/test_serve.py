@@ -23,6 +23,8 @@ UPGRADE = {
     "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
 }
 
+TOO_LONG = "?since=" + "9" * 5000
+
 #: Seconds that no step of these tests takes on a machine that works.
 LONG = 30
 
@@ -107,7 +109,12 @@ async def test_a_client_that_comes_back_misses_nothing(swapd: Running) -> None:
     async with swapd.lifecycle(f"?since=1&instance={instance}") as websocket:
         seqs = [(await next_message(websocket))["seq"] for _ in range(5)]
     assert seqs == [2, 3, 4, 5, 6]
-    for query in (f"?since=99&instance={instance}", "?since=1&instance=other", "?since=abc"):
+    for query in (
+        f"?since=99&instance={instance}",
+        "?since=1&instance=other",
+        "?since=abc",
+        TOO_LONG,
+    ):
         async with swapd.lifecycle(query) as websocket:
             snapshot = await next_message(websocket)
             assert (snapshot["type"], snapshot["gap"], snapshot["seq"]) == ("snapshot", True, 6)

@@ -22,6 +22,7 @@ from tests.web.raw import (
     relaying,
     request,
     serving,
+    upload,
 )
 
 Leave = Callable[[trio.SocketStream], Awaitable[None]]
@@ -149,6 +150,64 @@ async def test_a_client_that_leaves_with_all_that_was_promised_does_not_cancel()
             await client.send_all(request("/"))
             await receive_until(client, b"four")
         await finished.wait()
+
+
+def living_tasks() -> int:
+    """Return how many tasks there are: each connection has some of its own."""
+    return trio.lowlevel.current_statistics().tasks_living
+
+
+async def test_a_client_that_has_left_leaves_no_connection_behind() -> None:
+    """Not until its keep-alive is over either, whatever it did before it left."""
+    finish = trio.Event()
+
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        await client.begin(200, [(b"content-length", b"4")])
+        await client.write(b"four")
+        await finish.wait()
+        await client.finish()
+
+    async with serving(relaying({"/relay": relay})) as served:
+        before = living_tasks()
+        for _ in range(20):
+            async with await served.connect() as client:
+                await client.send_all(request("/hello"))
+                await receive_until(client, b"hello")
+        async with await served.connect():
+            pass
+        async with await served.connect() as client:
+            await client.send_all(request("/relay"))
+            await receive_until(client, b"four")
+        finish.set()
+        with trio.fail_after(2):
+            while living_tasks() > before:  # noqa: ASYNC110  connections announce no end
+                await trio.sleep(0.01)
+
+
+async def test_a_pipelined_request_whose_client_leaves_is_ended_too() -> None:
+    """The reader may begin it before the answer to the one before has been sent for good."""
+    began, cancelled = trio.Event(), trio.Event()
+
+    async def hang(scope: HTTPScope, client: Client) -> None:
+        await client.body()
+        began.set()
+        try:
+            await trio.sleep_forever()
+        finally:
+            cancelled.set()
+
+    async def echo(scope: HTTPScope, client: Client) -> None:
+        body = await client.body()
+        await client.begin(200, [(b"content-length", b"%d" % len(body))])
+        await client.write(body)
+        await client.finish()
+
+    async with serving(relaying({"/echo": echo, "/hang": hang})) as served:
+        async with await served.connect() as client:
+            posts = [upload(path, b"body", head=b"") for path in ("/echo", "/hang", "/echo")]
+            await client.send_all(b"".join(posts))
+            await began.wait()
+        await cancelled.wait()
 
 
 async def test_a_websocket_that_only_sends_does_not_stop_the_others_when_its_client_leaves() -> (
