@@ -130,6 +130,11 @@ class Pool:
         self._idle: deque[tuple[Wire, float]] = deque()  # oldest first, with when it was left
         self._closed = False
 
+    @property
+    def is_closed(self) -> bool:
+        """Tell whether it keeps connections no more."""
+        return self._closed
+
     async def request(
         self, method: bytes, target: bytes, headers: Headers, body: bytes
     ) -> Response:

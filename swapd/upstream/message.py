@@ -90,7 +90,7 @@ class Message:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.status:  # later ones are trailers
-            self.headers.append((name.lower(), value))
+            self.headers.append((name.lower(), value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         if self.status:  # a second message, which nobody asked for
@@ -98,6 +98,8 @@ class Message:
         status = self._parser.get_status_code()
         if status == 101:
             self._fail("the server switched protocols, which nobody asked it to do")
+        elif status < 100:
+            self._fail(f"the server sent an invalid response: its status is {status:03}")
         elif status < 200:  # interim: the answer is still to come
             self.headers.clear()
             self._head_bytes = 0
@@ -114,7 +116,7 @@ class Message:
             self._body_bytes += len(data)
 
     def on_message_complete(self) -> None:
-        self.ended = self.ended or self.status != 0
+        self.ended = self.ended or (self.status != 0 and self._failure is None)
 
     def _find_framing(self) -> None:
         if self._method == b"HEAD":

@@ -81,6 +81,15 @@ def test_repeated_headers_stay_in_order_and_trailers_are_dropped() -> None:
     ]
 
 
+def test_blanks_around_a_header_are_no_part_of_it() -> None:
+    message, body = fed(
+        b"HTTP/1.1 200 OK\r\nx: \ta b \t\r\ntransfer-encoding: Chunked \r\n\r\n1\r\nx\r\n0\r\n\r\n"
+    )
+
+    assert (message.headers[0], body) == ((b"x", b"a b"), b"x")
+    assert message.ended
+
+
 def test_interim_responses_are_skipped() -> None:
     message, _ = fed(
         b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n",
@@ -152,9 +161,18 @@ def test_a_body_without_framing_ends_with_the_connection() -> None:
             "the server sent an invalid response: ",
         ),
         (
-            b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
             "the server used a transfer coding that swapd does not know",
         ),
+        (
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n",
+            "the server used a transfer coding that swapd does not know",
+        ),
+        (
+            b"HTTP/1.1 042 No\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+            "the server sent an invalid response: its status is 042",
+        ),
+        (b"HTTP/1.1 1000 No\r\n\r\n", "the server sent an invalid response: "),
         (
             b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
             "the server switched protocols, which nobody asked it to do",
@@ -165,14 +183,17 @@ def test_a_body_without_framing_ends_with_the_connection() -> None:
         ),
     ],
 )
-def test_what_is_no_valid_response_is_a_failure(response: bytes, text: str) -> None:
+@pytest.mark.parametrize("size", [1, 1000], ids=["byte_by_byte", "whole"])
+def test_what_is_no_valid_response_is_a_failure(response: bytes, text: str, size: int) -> None:
     message = Message(b"GET")
-    message.feed(response)
+    for start in range(0, len(response), size):
+        message.feed(response[start : start + size])
 
     with pytest.raises(UpstreamFailed) as failure:
-        message.take()
+        message.check()
 
     assert str(failure.value).startswith(text)
+    assert not message.ended
 
 
 def test_what_came_before_a_break_is_still_passed_on() -> None:
