@@ -18,10 +18,10 @@ import trio
 from swapd.config.changes import newly_preloaded
 from swapd.config.schema import Config
 from swapd.ids import ModelId
-from swapd.policy.eviction import EvictionPolicy, GroupEviction
 from swapd.policy.life import ModelState, Reason, Transition
+from swapd.policy.policies import policy_of
 from swapd.policy.scheduler import Scheduler
-from swapd.policy.seats import Terms
+from swapd.policy.seats import Rules, Terms
 from swapd.process.guardian import Guardian
 from swapd.reload import Load, Reloader
 from swapd.servers import Servers
@@ -71,7 +71,7 @@ class App:
         self._pools = Pools(_urls(config))
         self._servers = Servers(self._guardian, hurry=self._ending.kill)
         self._supervisor = Supervisor(
-            Scheduler(_terms(config), _policy(config)),
+            Scheduler(_terms(config), policy_of(config), _rules(config)),
             show=self._show,
             log_of=lambda _: ModelLog(),
         )
@@ -157,7 +157,8 @@ class App:
         self._services.reconfigure(config)
         self._supervisor.reconfigure(
             _terms(config),
-            _policy(config),
+            policy_of(config),
+            _rules(config),
             self._servers.of(config.models),
             changed=changed,
             drain=config.server.drain_timeout,
@@ -194,10 +195,15 @@ def _urls(config: Config) -> dict[ModelId, str]:
 
 def _terms(config: Config) -> dict[ModelId, Terms]:
     return {
-        model.id: Terms(ttl=model.ttl, concurrency_limit=model.concurrency_limit)
+        model.id: Terms(
+            ttl=model.ttl,
+            concurrency_limit=model.concurrency_limit,
+            parallel=model.parallel,
+            priority=config.routing.priority.get(model.id, 0),
+        )
         for model in config.models.values()
     }
 
 
-def _policy(config: Config) -> EvictionPolicy:
-    return GroupEviction(config.groups)
+def _rules(config: Config) -> Rules:
+    return Rules(max_wait=config.routing.max_wait, max_queue=config.routing.max_queue)

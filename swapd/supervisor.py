@@ -38,7 +38,7 @@ from swapd.policy.facts import (
 )
 from swapd.policy.life import Reason, Transition
 from swapd.policy.scheduler import Scheduler
-from swapd.policy.seats import Terms
+from swapd.policy.seats import Rules, Terms
 from swapd.process.actor import Log, ModelActor, RunServer, Start, Stop
 
 
@@ -212,6 +212,7 @@ class Supervisor:
         self,
         models: Mapping[ModelId, Terms],
         policy: EvictionPolicy,
+        rules: Rules,
         servers: Mapping[ModelId, RunServer],
         *,
         changed: Iterable[ModelId],
@@ -222,12 +223,13 @@ class Supervisor:
         Args:
           models: All models from now on.
           policy: Who makes room for whom from now on.
+          rules: What holds for the whole queue from now on.
           servers: How each model is run from its next start on.
           changed: The models whose running process is of the old configuration.
           drain: Seconds that such a process may go on with what it serves.
         """
         by = trio.current_time() + drain
-        fact = Reconfigured(models, policy, frozenset(changed), drain_by=by)
+        fact = Reconfigured(models, policy, frozenset(changed), by, rules)
         self._post.send_nowait(_Reform(fact, servers))
 
     def begin_shutdown(self) -> None:

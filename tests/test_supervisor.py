@@ -10,7 +10,7 @@ from swapd.errors import ModelUnavailable, TooManyRequests, UpstreamFailed
 from swapd.ids import ModelId
 from swapd.policy.eviction import GroupEviction
 from swapd.policy.life import Reason
-from swapd.policy.seats import Terms
+from swapd.policy.seats import Rules, Terms
 from swapd.testing.groups import group
 from swapd.testing.world import FakeServer, World, open_world, reasons
 
@@ -287,6 +287,7 @@ def reconfigure(world: World, *models: ModelId, changed: tuple[ModelId, ...] = (
     world.supervisor.reconfigure(
         dict.fromkeys(models, Terms()),
         GroupEviction({"(default)": group(*models)}),
+        Rules(),
         {model: world.servers.get(model, FakeServer()) for model in models},
         changed=changed,
         drain=100,

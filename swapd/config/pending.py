@@ -16,7 +16,7 @@ from swapd.config.timeouts import Timeouts
 
 def pending(config: Config) -> Iterator[str]:
     """Yield the keys that ``config`` sets and that change nothing yet."""
-    routing, defaults = config.routing, Server()
+    defaults = Server()
     kept = {
         "peers": bool(config.peers),
         "selectors": bool(config.selectors),
@@ -25,7 +25,6 @@ def pending(config: Config) -> Iterator[str]:
         "captureBuffer": config.capture_buffer_bytes > 0,
         "store": config.store is not None,
         "cors": config.cors != Cors(),
-        "routing.scheduler.settings.fifo.priority": bool(routing.priority),
     }
     yield from (key for key, is_set in kept.items() if is_set)
     for key in ("max_body", "allowed_hosts", "header_timeout", "keep_alive", "fast_transport"):
@@ -44,7 +43,6 @@ def _pending_of(model: Model) -> Iterator[str]:
         "sendLoadingState": model.send_loading_state,
         "timeouts": model.timeouts != Timeouts(),
         "compat.ignoreWebsockets": model.ignore_websockets,
-        "parallel": model.parallel > 0,
         "liveness": model.liveness != Liveness(),
     }
     yield from (key for key, is_set in kept.items() if is_set)

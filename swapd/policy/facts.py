@@ -9,7 +9,7 @@ from typing import TypeAlias
 from swapd.ids import Generation, ModelId, Ticket
 from swapd.policy.eviction import EvictionPolicy
 from swapd.policy.life import Reason
-from swapd.policy.seats import Terms
+from swapd.policy.seats import Rules, Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +73,7 @@ class Reconfigured:
     policy: EvictionPolicy
     changed: frozenset[ModelId]
     drain_by: float
+    rules: Rules = Rules()  # noqa: RUF009  frozen
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,21 +10,23 @@ Rule 4: whatever names a generation that is over is ignored.
 
 A *want* is a request or a load on its way to a ready model.  A request then becomes
 *served* until it is finished; a load is complete.  A *claim* is a swap under way, from the
-first stop of a victim until those who wait are served: nobody else may take the place.
+first stop of a victim until its target is ready and alone: nobody else may take the place.
+A model is *doomed* while somebody overdue waits for its place (policy/turns.py): it finishes
+what it serves, and whoever waited when it became ready, and admits nobody else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import assert_never
 
 from swapd.ids import Generation, ModelId, Ticket
+from swapd.policy import refusals
 from swapd.policy.effects import (
     Admit,
     Complete,
     Effect,
     Refusal,
-    RefusalKind,
     Refuse,
     Revoke,
     WakeAt,
@@ -43,20 +45,25 @@ from swapd.policy.facts import (
     Woke,
 )
 from swapd.policy.life import ModelState, Reason
-from swapd.policy.seats import Seat, Terms, Want
-
-#: Seconds after which a client may try again when nothing better is known.
-RETRY_SOON = 1.0
+from swapd.policy.seats import Rules, Seat, Terms, Want
+from swapd.policy.turns import Plan, overdue_at, plan
 
 
 class Scheduler:
     """First come, first served, over models that cannot all be loaded at once.
 
     Requests for one model share one load, models that may run together load in parallel,
-    and whoever asks for a ready model is served at once, whoever else waits.
+    and whoever asks for a ready model is served at once, whoever else waits; until one who
+    waits is *overdue*.  That one *dooms* whoever is in its way, and its place is kept for it.
     """
 
-    def __init__(self, models: Mapping[ModelId, Terms], policy: EvictionPolicy) -> None:
+    def __init__(
+        self,
+        models: Mapping[ModelId, Terms],
+        policy: EvictionPolicy,
+        rules: Rules = Rules(),  # noqa: B008  frozen
+    ) -> None:
+        self._rules = rules
         self._seats = {model: Seat(model, terms) for model, terms in models.items()}
         self._policy = policy
         self._waiting: dict[Ticket, Seat] = {}
@@ -90,9 +97,9 @@ class Scheduler:
     def _record(self, fact: Fact, now: float) -> Iterator[Effect]:
         match fact:
             case RequestArrived(ticket, model):
-                yield from self._enqueue(ticket, Want(model, Reason.REQUEST, now))
+                yield from self._enqueue(ticket, Want(model, Reason.REQUEST, now), now)
             case LoadRequested(ticket, model, reason):
-                yield from self._enqueue(ticket, Want(model, reason, now))
+                yield from self._enqueue(ticket, Want(model, reason, now), now)
             case RequestFinished(ticket):  # always comes, exactly once
                 self._leave(ticket)
                 self._release(ticket, now)
@@ -111,12 +118,15 @@ class Scheduler:
             case _:
                 assert_never(fact)
 
-    def _enqueue(self, ticket: Ticket, want: Want) -> Iterator[Effect]:
+    def _enqueue(self, ticket: Ticket, want: Want, now: float) -> Iterator[Effect]:
         seat = self._seats[want.model]
         if not seat.configured:
-            yield _refuse(ticket, _removed(seat))
+            yield Refuse(ticket, refusals.was_removed(seat.model))
         elif want.reason is Reason.REQUEST and not seat.has_room:
-            yield _refuse(ticket, f"{seat.model} is at its concurrencyLimit", RefusalKind.FULL)
+            yield Refuse(ticket, refusals.at_its_limit(seat.model))
+        elif want.reason is Reason.REQUEST and self._would_overflow(seat, now):
+            loads = sum(other.load_seconds for other in self._seats.values() if other.wants)
+            yield Refuse(ticket, refusals.queue_is_full(loads))
         else:
             self._waiting[ticket] = seat
             seat.wants[ticket] = want
@@ -124,7 +134,15 @@ class Scheduler:
     def _leave(self, ticket: Ticket) -> None:
         """Take ``ticket`` out of the queue, if it is there."""
         if seat := self._waiting.pop(ticket, None):
-            del seat.wants[ticket]
+            seat.leave(ticket)
+
+    def _would_overflow(self, seat: Seat, now: float) -> bool:
+        """Tell whether one more would wait for ``seat``, and be one too many."""
+        if not self._rules.max_queue or len(self._waiting) < self._rules.max_queue:
+            return False
+        doomed = self._plan(now).doomed
+        served = self._has_its_place(seat) and not seat.is_full and seat.model not in doomed
+        return not served
 
     def _release(self, ticket: Ticket, now: float) -> None:
         seat = self._serving.pop(ticket, None)
@@ -135,7 +153,7 @@ class Scheduler:
     def _record_ready(self, model: ModelId, generation: Generation, now: float) -> None:
         seat = self._seats[model]
         if seat.generation == generation and seat.state is ModelState.STARTING:
-            seat.state, seat.idle_since = ModelState.READY, now
+            seat.become_ready(now)
 
     def _record_stopped(
         self, model: ModelId, generation: Generation, error: str | None
@@ -143,37 +161,36 @@ class Scheduler:
         seat = self._seats[model]
         if seat.generation != generation:
             return
-        failed_to_start = seat.state is ModelState.STARTING and error is not None
-        seat.state, seat.leave_by, seat.serving = ModelState.STOPPED, None, set()
-        if failed_to_start:
-            yield from self._refuse_all(seat, f"{model} could not be started: {error}")
+        was_starting = seat.state is ModelState.STARTING
+        seat.become_stopped()
+        if was_starting and error is not None:
+            yield from self._refuse_all(seat, refusals.did_not_start(model, error))
 
-    def _refuse_all(self, seat: Seat, message: str) -> Iterator[Effect]:
+    def _refuse_all(self, seat: Seat, refusal: Refusal) -> Iterator[Effect]:
         for ticket in list(seat.wants):
             self._leave(ticket)
-            yield _refuse(ticket, message)
+            yield Refuse(ticket, refusal)
 
     def _unload(self, order: Ticket, models: tuple[ModelId, ...]) -> Iterator[Effect]:
         self._unloads[order] = models
         for seat in (self._seats[model] for model in models):
-            message = f"{seat.model} was unloaded"
-            yield from self._refuse_all(seat, message)
-            yield from self._cut(seat, message)
+            yield from self._refuse_all(seat, refusals.was_unloaded(seat.model))
+            yield from self._cut(seat, refusals.was_unloaded(seat.model))
             if seat.is_loaded:
                 yield seat.stop(Reason.UNLOAD)
 
-    def _cut(self, seat: Seat, message: str) -> Iterator[Effect]:
+    def _cut(self, seat: Seat, refusal: Refusal) -> Iterator[Effect]:
         for ticket in sorted(seat.serving):
-            yield Revoke(ticket, Refusal(RefusalKind.UNAVAILABLE, message, RETRY_SOON))
+            yield Revoke(ticket, refusal)
 
     def _reconfigure(self, new: Reconfigured) -> Iterator[Effect]:
-        self._policy = new.policy
+        self._policy, self._rules = new.policy, new.rules
         for model, terms in new.models.items():
             self._seats.setdefault(model, Seat(model, terms)).terms = terms
         for model, seat in self._seats.items():
             seat.configured = model in new.models
             if not seat.configured:
-                yield from self._refuse_all(seat, _removed(seat))
+                yield from self._refuse_all(seat, refusals.was_removed(model))
             if seat.is_loaded and (model in new.changed or not seat.configured):
                 seat.leave_by = new.drain_by
 
@@ -181,14 +198,14 @@ class Scheduler:
 
     def _advance(self, now: float) -> Iterator[Effect]:
         yield from self._see_off(now)
-        yield from self._admit_ready()
+        yield from self._admit_ready(self._plan(now).doomed)
         yield from self._complete_unloads()
         if self._ending:
             yield from self._turn_away()
         else:
-            yield from self._swap()
+            yield from self._swap(now)
         yield from self._unload_idle(now)
-        yield from self._wake()
+        yield from self._wake(now)
 
     def _see_off(self, now: float) -> Iterator[Effect]:
         """Stop what runs by an old configuration: idle at once, busy when its time is over."""
@@ -196,21 +213,26 @@ class Scheduler:
             if seat.leave_by is None or not seat.is_loaded:
                 continue
             if now >= seat.leave_by:
-                message = f"{seat.model} has a new configuration, and its time to drain is over"
-                yield from self._cut(seat, message)
+                yield from self._cut(seat, refusals.drained_too_long(seat.model))
             elif seat.serving:
                 continue
             yield seat.stop(Reason.RELOAD)
 
-    def _admit_ready(self) -> Iterator[Effect]:
-        """Serve whoever wants a model that is ready and has its place to itself."""
+    def _plan(self, now: float) -> Plan:
+        return plan(self._seats.values(), self._victims, self._rules, now)
+
+    def _admit_ready(self, doomed: Set[ModelId]) -> Iterator[Effect]:
+        """Serve whoever wants a model that is ready and has its place to itself.
+
+        A model that must make way still serves those who waited when it became ready.
+        """
         for seat in [seat for seat in self._seats.values() if seat.wants and seat.is_open]:
-            alone = not self._policy.victims(seat.model, self._up()).evict
+            alone, must_go = self._is_alone(seat), seat.model in doomed
             for ticket, want in list(seat.wants.items()):
                 if want.reason is not Reason.REQUEST:
                     self._leave(ticket)
                     yield Complete(ticket)
-                elif alone:
+                elif alone and not seat.is_full and (not must_go or ticket in seat.turn):
                     self._leave(ticket)
                     self._serving[ticket] = seat
                     seat.serving.add(ticket)
@@ -227,19 +249,36 @@ class Scheduler:
         self._claims.clear()
         for seat in self._seats.values():
             if seat.state is not ModelState.STARTING:
-                yield from self._refuse_all(seat, "swapd is shutting down")
+                yield from self._refuse_all(seat, refusals.shutting_down())
 
-    def _swap(self) -> Iterator[Effect]:
-        wanted = [seat for seat in self._seats.values() if seat.wants]
-        self._claims &= {seat.model for seat in wanted}
+    def _swap(self, now: float) -> Iterator[Effect]:
+        made = self._plan(now)
+        self._claims &= {seat.model for seat in made.order if not self._has_its_place(seat)}
         held = {model for models in self._unloads.values() for model in models}
-        for seat in sorted(wanted, key=lambda seat: seat.oldest[0]):
-            if (seat.state is ModelState.STOPPED or seat.is_open) and seat.model not in held:
-                yield from self._make_room(seat)
+        ahead: list[Seat] = []  # whose turn comes first, and whose place is kept for that
+        for seat in made.order:
+            settled = seat.state is ModelState.STOPPED or seat.is_open
+            if settled and seat.model not in held and self._keeps_clear(seat, ahead):
+                yield from self._make_room(seat, now)
+            if seat in made.reserved:
+                ahead.append(seat)
 
-    def _make_room(self, target: Seat) -> Iterator[Effect]:
+    def _keeps_clear(self, target: Seat, ahead: Sequence[Seat]) -> bool:
+        """Tell whether ``target`` can start without getting into anybody's way.
+
+        A swap that is under way goes on: what it stops is lost already.
+        """
+        return target.model in self._claims or not any(
+            target.model in self._victims(seat.model, target.model)
+            or seat.model in self._victims(target.model, seat.model)
+            for seat in ahead
+        )
+
+    def _make_room(self, target: Seat, now: float) -> Iterator[Effect]:
         """Stop all victims of ``target`` if all may go; start it once none is left."""
-        victims = self._policy.victims(target.model, self._up() | self._claims).evict
+        victims = self._victims(target.model)
+        if target.is_open and not victims:
+            return  # it is ready: its clients wait for a place beside those it serves
         if self._is_claimed_against(target.model) or not all(map(self._may_go, victims)):
             return
         self._claims.add(target.model)
@@ -248,15 +287,11 @@ class Scheduler:
                 ready = victim.state is ModelState.READY
                 yield victim.stop(Reason.SWAP if ready else Reason.ABORTED)
         if not victims and target.state is ModelState.STOPPED:
-            yield target.start(target.oldest[1].reason)
+            yield target.start(target.oldest[1].reason, now)
 
     def _is_claimed_against(self, target: ModelId) -> bool:
         """Tell whether starting ``target`` would add a victim to a swap under way."""
-        beside = self._up() | self._claims | {target}
-        return any(
-            target in self._policy.victims(claimant, beside).evict
-            for claimant in self._claims - {target}
-        )
+        return any(target in self._victims(other, target) for other in self._claims - {target})
 
     def _may_go(self, victim: ModelId) -> bool:
         match self._seats[victim].state:
@@ -265,7 +300,9 @@ class Scheduler:
             case ModelState.STARTING:
                 return not self._seats[victim].wants  # whoever wanted it has left
             case ModelState.READY:
-                return victim not in self._claims and not self._seats[victim].serving
+                seat = self._seats[victim]
+                has_its_turn = bool(seat.turn) and self._has_its_place(seat)
+                return victim not in self._claims and not (seat.serving or has_its_turn)
             case ModelState.STOPPING:
                 return True
 
@@ -274,8 +311,10 @@ class Scheduler:
             if now >= seat.idle_since + seat.terms.ttl:
                 yield seat.stop(Reason.TTL)
 
-    def _wake(self) -> Iterator[WakeAt]:
+    def _wake(self, now: float) -> Iterator[WakeAt]:
         due = [seat.idle_since + seat.terms.ttl for seat in self._idle()]
+        overdue = (overdue_at(seat, self._rules) for seat in self._seats.values())
+        due += [when for when in overdue if when is not None and when > now]
         leaving = (seat.leave_by for seat in self._seats.values() if seat.is_loaded)
         due += [when for when in leaving if when is not None]
         if due:
@@ -289,14 +328,22 @@ class Scheduler:
 
     # -- words for the above -----------------------------------------------------------
 
+    def _has_its_place(self, seat: Seat) -> bool:
+        return seat.is_open and self._is_alone(seat)
+
+    def _is_alone(self, seat: Seat) -> bool:
+        """Tell whether a ready model has its place to itself."""
+        return not self._policy.victims(seat.model, self._up()).evict
+
+    def _victims(self, target: ModelId, *beside: ModelId) -> frozenset[ModelId]:
+        """Return who must go for ``target``, if ``beside`` had a place, too.
+
+        Whoever's place is being made counts as having it; but ``target`` itself does not, or
+        a policy that never evicts for a model that runs would take it for one.
+        """
+        places = self._up() | (self._claims - {target}) | {*beside}
+        return self._policy.victims(target, places).evict
+
     def _up(self) -> set[ModelId]:
         """Every model that holds its place: starting, ready, or not gone yet."""
         return {m for m, seat in self._seats.items() if seat.state is not ModelState.STOPPED}
-
-
-def _refuse(ticket: Ticket, message: str, kind: RefusalKind = RefusalKind.UNAVAILABLE) -> Refuse:
-    return Refuse(ticket, Refusal(kind, message, RETRY_SOON))
-
-
-def _removed(seat: Seat) -> str:
-    return f"{seat.model} was taken out of the configuration"

@@ -14,11 +14,27 @@ class Terms:
     """What the configuration says of one model; 0 means no limit in each.
 
     ``ttl`` is how many seconds it may idle before it is unloaded; ``concurrency_limit``
-    how many requests it may have at once, waiting and served together.
+    how many requests it may have at once, waiting and served together; ``parallel`` how many
+    it serves at once, while the others wait.  Of two that need a start, and neither is
+    overdue, the one of higher ``priority`` comes first.
     """
 
     ttl: float = 0.0
     concurrency_limit: int = 0
+    parallel: int = 0
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the configuration says of the whole queue; 0 means no limit in each.
+
+    ``max_wait`` is after how many seconds a request is overdue; ``max_queue`` how many may
+    wait.
+    """
+
+    max_wait: float = 0.0
+    max_queue: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +58,12 @@ class Seat:
     wants: dict[Ticket, Want] = field(default_factory=dict)
     #: Whom the present generation serves.
     serving: set[Ticket] = field(default_factory=set)
+    #: Who waited when it became ready: they are served before anybody can drive it out.
+    turn: set[Ticket] = field(default_factory=set)
+    #: How long its last load took, in seconds; 0 before the first.
+    load_seconds: float = 0.0
+    #: When its last load began, on the scheduler's clock.
+    started_at: float = 0.0
     #: The later of ready and last release, on the scheduler's clock.
     idle_since: float = 0.0
     #: When a process of an old configuration must be gone; it admits nobody until then.
@@ -78,12 +100,33 @@ class Seat:
         """Whether requests may be admitted, as far as this model is concerned."""
         return self.state is ModelState.READY and self.leave_by is None
 
-    def start(self, reason: Reason) -> StartModel:
+    @property
+    def is_full(self) -> bool:
+        """Whether it serves as many as it may at once."""
+        return 0 < self.terms.parallel <= len(self.serving)
+
+    def start(self, reason: Reason, now: float) -> StartModel:
         """Begin the next generation."""
-        self.state = ModelState.STARTING
+        self.state, self.started_at = ModelState.STARTING, now
         self.generation = Generation(self.generation + 1)
         self.serving = set()
         return StartModel(self.model, self.generation, reason)
+
+    def become_ready(self, now: float) -> None:
+        """Begin to serve, first of all those who have waited for it."""
+        self.state, self.idle_since = ModelState.READY, now
+        self.load_seconds = now - self.started_at
+        self.turn = set(self.wants)
+
+    def become_stopped(self) -> None:
+        """Be gone; whom it served is served no more."""
+        self.state, self.leave_by = ModelState.STOPPED, None
+        self.serving, self.turn = set(), set()
+
+    def leave(self, ticket: Ticket) -> None:
+        """Take ``ticket`` out of those who wait."""
+        del self.wants[ticket]
+        self.turn.discard(ticket)
 
     def stop(self, reason: Reason) -> StopModel:
         """End the present generation."""

@@ -13,7 +13,7 @@ from swapd.ids import ModelId
 from swapd.policy.eviction import GroupEviction
 from swapd.policy.life import Transition
 from swapd.policy.scheduler import Scheduler
-from swapd.policy.seats import Terms
+from swapd.policy.seats import Rules, Terms
 from swapd.process.child import Witness
 from swapd.supervisor import Supervisor
 from swapd.telemetry.logs import ModelLog
@@ -72,7 +72,10 @@ class World:
 
 
 def create_world(
-    *models: ModelId, groups: Mapping[str, Group] | None = None, terms: Terms | None = None
+    *models: ModelId,
+    groups: Mapping[str, Group] | None = None,
+    terms: Terms | None = None,
+    rules: Rules | None = None,
 ) -> World:
     """Return a world of ``models`` (one at a time, unless ``groups`` say otherwise).
 
@@ -87,7 +90,7 @@ def create_world(
         history.append((trio.current_time(), change))
 
     policy = GroupEviction(groups or {"(default)": group(*models)})
-    scheduler = Scheduler(dict.fromkeys(models, terms or Terms()), policy)
+    scheduler = Scheduler(dict.fromkeys(models, terms or Terms()), policy, rules or Rules())
     supervisor = Supervisor(scheduler, show=show, log_of=lambda _: ModelLog())
     return World(supervisor, {model: FakeServer() for model in models}, history)
 
@@ -97,9 +100,10 @@ async def open_world(
     *models: ModelId,
     groups: Mapping[str, Group] | None = None,
     terms: Terms | None = None,
+    rules: Rules | None = None,
 ) -> World:
     """Run a world in ``nursery``, which owns it."""
-    world = create_world(*models, groups=groups, terms=terms)
+    world = create_world(*models, groups=groups, terms=terms, rules=rules)
     await nursery.start(world.supervisor.run, world.servers)
     return world
 

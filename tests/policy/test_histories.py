@@ -35,7 +35,7 @@ from swapd.policy.facts import (
 )
 from swapd.policy.life import ModelState, Reason
 from swapd.policy.scheduler import Scheduler
-from swapd.policy.seats import Terms
+from swapd.policy.seats import Rules, Terms
 from swapd.testing.groups import group
 
 MODELS = [ModelId(name) for name in "abcd"]
@@ -61,12 +61,18 @@ KINDS: Mapping[str, Mapping[str, Group]] = {
 class AnyHistory(RuleBasedStateMachine):
     """Plays clients, an owner and processes in any order; the world answers when it likes."""
 
-    @initialize(kind=st.sampled_from(sorted(KINDS)))
-    def begin(self, kind: str) -> None:
+    @initialize(
+        kind=st.sampled_from(sorted(KINDS)),
+        max_wait=st.sampled_from([0.0, 8.0]),
+        parallel=st.sampled_from([0, 1, 2]),
+    )
+    def begin(self, kind: str, max_wait: float, parallel: int) -> None:
+        self.bounds = Rules(max_wait=max_wait)
+        self.terms = Terms(ttl=5.0, parallel=parallel)
         self.kind = kind
         self.configured = set(MODELS)
         self.policy = self.make_policy()
-        self.scheduler = Scheduler(dict.fromkeys(MODELS, Terms(ttl=5.0)), self.policy)
+        self.scheduler = Scheduler(dict.fromkeys(MODELS, self.terms), self.policy, self.bounds)
         self.now = 0.0
         self.tickets = 0
         self.requests: dict[Ticket, ModelId] = {}  # not finished yet
@@ -180,11 +186,11 @@ class AnyHistory(RuleBasedStateMachine):
     ) -> None:
         self.configured = models
         self.policy = self.make_policy()
-        terms = dict.fromkeys(sorted(models), Terms(ttl=5.0))
+        terms = dict.fromkeys(sorted(models), self.terms)
         drain_by = self.now + seconds
         left = {m for m in MODELS if m not in models or m in changed} & self.ready.keys()
         self.drains.update(dict.fromkeys(left, drain_by))
-        self.feed(Reconfigured(terms, self.policy, frozenset(changed), drain_by))
+        self.feed(Reconfigured(terms, self.policy, frozenset(changed), drain_by, self.bounds))
 
     @rule()
     def swapd_ends(self) -> None:
@@ -237,6 +243,21 @@ class AnyHistory(RuleBasedStateMachine):
         """A process must answer, or a served request must end: nobody is forgotten."""
         if self.requests.keys() - self.served.keys() or self.orders:
             assert self.starting or self.stopping or self.served
+
+    @invariant()
+    def nobody_serves_more_than_it_may(self) -> None:
+        for model, generation in self.ready.items():
+            served = list(self.served.values()).count((model, generation))
+            assert not self.terms.parallel or served <= self.terms.parallel
+
+    @invariant()
+    def whoever_is_not_overdue_yet_will_be_woken(self) -> None:
+        oldest = {want.model: want for want in reversed([*self.scheduler.queue().values()])}
+        for want in oldest.values():
+            due = want.since + self.bounds.max_wait
+            if self.bounds.max_wait and due > self.now:
+                assert self.wake_at is not None
+                assert self.wake_at <= due
 
     @invariant()
     def whoever_idles_will_be_woken(self) -> None:

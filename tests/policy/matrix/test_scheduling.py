@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from swapd.ids import Generation, ModelId, Ticket
 from swapd.policy.effects import Admit, StartModel, StopModel
-from swapd.policy.facts import ModelReady, ModelStopped, RequestArrived, RequestFinished
+from swapd.policy.facts import ModelReady, ModelStopped, RequestArrived, RequestFinished, Woke
 from swapd.policy.life import Reason
 from swapd.policy.matrix.eviction import MatrixEviction
 from swapd.policy.scheduler import Scheduler
@@ -32,6 +32,18 @@ def test_models_of_different_sets_swap() -> None:
         RequestArrived(T2, B), StopModel(A, G1, SWAP),
         ModelStopped(A, G1), StartModel(B, G1, REQUEST),
         ModelReady(B, G1), Admit(T2, B, G1),
+    )  # fmt: skip
+
+
+def test_a_swap_waits_for_its_victim_whatever_else_happens_meanwhile() -> None:
+    replay(
+        scheduler("s_a: a, s_b: b"),
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST),
+        ModelReady(A, G1), Admit(T1, A, G1),
+        RequestFinished(T1),
+        RequestArrived(T2, B), StopModel(A, G1, SWAP),
+        Woke(),
+        ModelStopped(A, G1), StartModel(B, G1, REQUEST),
     )  # fmt: skip
 
 

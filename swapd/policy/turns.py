@@ -1,0 +1,66 @@
+"""Whose turn it is when several wait, and who must make way for that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Set
+from dataclasses import dataclass, field
+
+from swapd.ids import ModelId, Ticket
+from swapd.policy.life import ModelState
+from swapd.policy.seats import Rules, Seat
+
+
+@dataclass(slots=True)
+class Plan:
+    """Whose turn it is at one moment."""
+
+    #: Who waits, in the order in which they may start.
+    order: list[Seat] = field(default_factory=list)
+    #: Who is overdue and needs room, oldest first: their place is kept for them.
+    reserved: list[Seat] = field(default_factory=list)
+    #: Who must make way for those: they finish what they serve and admit nobody else.
+    doomed: set[ModelId] = field(default_factory=set)
+
+
+def plan(
+    seats: Iterable[Seat],
+    victims_of: Callable[[ModelId], Set[ModelId]],
+    rules: Rules,
+    now: float,
+) -> Plan:
+    """Put in order who waits: overdue first, oldest first; then by priority, then by arrival.
+
+    Args:
+      seats: All models.
+      victims_of: Who must go before a model may serve.
+      rules: When a request is overdue.
+      now: The scheduler's clock.
+    """
+    made = Plan()
+    waiting = [seat for seat in seats if seat.wants]
+    for seat in sorted(waiting, key=lambda seat: _rank(seat, rules, now)):
+        made.order.append(seat)
+        if not _is_overdue(seat, rules, now) or seat.state is ModelState.STARTING:
+            continue
+        victims = victims_of(seat.model)
+        if victims or not seat.is_open:
+            made.reserved.append(seat)
+            made.doomed |= victims
+    return made
+
+
+def overdue_at(seat: Seat, rules: Rules) -> float | None:
+    """Return when the oldest who waits for ``seat`` is overdue; None if never."""
+    if not rules.max_wait or not seat.wants:
+        return None
+    return seat.oldest[1].since + rules.max_wait
+
+
+def _rank(seat: Seat, rules: Rules, now: float) -> tuple[bool, int, Ticket]:
+    overdue = _is_overdue(seat, rules, now)
+    return not overdue, 0 if overdue else -seat.terms.priority, seat.oldest[0]
+
+
+def _is_overdue(seat: Seat, rules: Rules, now: float) -> bool:
+    when = overdue_at(seat, rules)
+    return when is not None and when <= now
