@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from swapd.config.matrix import Matrix
 from swapd.config.schema import Group
 from swapd.ids import Generation, ModelId, Ticket
 from swapd.policy.effects import (
@@ -20,7 +21,7 @@ from swapd.policy.effects import (
     StopModel,
     WakeAt,
 )
-from swapd.policy.eviction import GroupEviction
+from swapd.policy.eviction import EvictionPolicy, GroupEviction
 from swapd.policy.facts import (
     Fact,
     LoadRequested,
@@ -34,9 +35,11 @@ from swapd.policy.facts import (
     Woke,
 )
 from swapd.policy.life import ModelState, Reason
+from swapd.policy.matrix.eviction import MatrixEviction
 from swapd.policy.scheduler import Scheduler
 from swapd.policy.seats import Rules, Terms
 from swapd.testing.groups import group
+from tests.policy.matrix.sets import read
 
 MODELS = [ModelId(name) for name in "abcd"]
 
@@ -57,12 +60,17 @@ KINDS: Mapping[str, Mapping[str, Group]] = {
     },
 }
 
+MATRICES: Mapping[str, Matrix] = {
+    "a matrix of pairs": read("x: a & b, y: c & d"),
+    "a matrix of choices": read("x: a & (b | c), y: d & (c | a)", costs="a: 5"),
+}
+
 
 class AnyHistory(RuleBasedStateMachine):
     """Plays clients, an owner and processes in any order; the world answers when it likes."""
 
     @initialize(
-        kind=st.sampled_from(sorted(KINDS)),
+        kind=st.sampled_from(sorted({*KINDS, *MATRICES})),
         max_wait=st.sampled_from([0.0, 8.0]),
         parallel=st.sampled_from([0, 1, 2]),
     )
@@ -86,7 +94,9 @@ class AnyHistory(RuleBasedStateMachine):
         self.wake_at: float | None = None
         self.ending = False
 
-    def make_policy(self) -> GroupEviction:
+    def make_policy(self) -> EvictionPolicy:
+        if self.kind in MATRICES:
+            return MatrixEviction(MATRICES[self.kind], self.configured)
         groups = {
             name: replace(given, members=tuple(m for m in given.members if m in self.configured))
             for name, given in KINDS[self.kind].items()
