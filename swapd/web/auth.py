@@ -26,11 +26,16 @@ class Keys:
         return any(self._is_key(key) for header in headers for key in _candidates(header))
 
     def without_keys(self, headers: Sequence[Header]) -> list[Header]:
-        """Return ``headers`` less those that bring one of swapd's own keys.
+        """Return ``headers`` less those that bring one of swapd's own keys, in whatever way.
 
         Any other passes untouched: upstreams have keys of their own.
         """
-        return [h for h in headers if not any(map(self._is_key, _candidates(h)))]
+        return [header for header in headers if not self._holds_key(header)]
+
+    def _holds_key(self, header: Header) -> bool:
+        name, value = header
+        words = value.split() if name.lower() == b"authorization" else []
+        return any(map(self._is_key, [*_candidates(header), *words]))
 
     def _is_key(self, candidate: bytes) -> bool:
         return any(hmac.compare_digest(candidate, key) for key in self._keys)

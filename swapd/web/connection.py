@@ -10,7 +10,7 @@ Rule 3: an answer that broke off must not look complete.  Where only the end of 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeAlias
 
 import trio
@@ -20,12 +20,14 @@ from hypercorn.typing import (
     ASGISendCallable,
     ASGISendEvent,
     HTTPScope,
+    Scope,
 )
 from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
 
 from swapd.errors import BodyTooLarge
 from swapd.web.connections import STATE_KEY, LiveConnection
+from swapd.web.target import use_origin_form
 
 Header: TypeAlias = tuple[bytes, bytes]
 
@@ -65,7 +67,7 @@ class Answer:
     def _note_head(self, status: int, headers: Sequence[Header]) -> None:
         self.began = True
         has_body = self._scope["method"] != "HEAD" and status not in (204, 304)
-        length = next((int(value) for name, value in headers if name == b"content-length"), None)
+        length = _length_of(headers)
         self._owed = length if has_body else None
         is_framed = length is not None or self._scope["http_version"] >= "1.1"
         self._ends_by_closing = has_body and not is_framed
@@ -94,14 +96,17 @@ class Client:
     Its handler is cancelled as soon as the client leaves, at whatever stage.
     """
 
-    def __init__(self, answer: Answer, max_body_bytes: int) -> None:
+    def __init__(self, answer: Answer, headers: Sequence[Header], max_body_bytes: int) -> None:
+        """Await the body that ``headers`` announce, and take ``max_body_bytes`` of it at most."""
         self._answer = answer
         self._max_body_bytes = max_body_bytes
-        self._pieces: list[bytes] = []
-        self._size = 0
+        self._body = bytearray()
         self._received = trio.Event()
-        #: Whether the answer that began is an event stream: an error can be one more event.
-        self.is_event_stream = False
+        self._is_too_large = (_length_of(headers) or 0) > max_body_bytes
+        if self._is_too_large:
+            self._received.set()
+        #: Whether an error can be one more event of the answer that began.
+        self.takes_events = False
 
     @property
     def began(self) -> bool:
@@ -109,23 +114,22 @@ class Client:
         return self._answer.began
 
     async def body(self) -> bytes:
-        """Wait for the whole body of the request.
+        """Wait for the whole body of the request and give it away: there is one copy of it.
 
         Raises:
-          BodyTooLarge: It is larger than the app takes.
+          BodyTooLarge: It is larger than the app takes, or is announced to be.
         """
         await self._received.wait()
-        if self._size > self._max_body_bytes:
+        if self._is_too_large:
             raise BodyTooLarge(f"the body is larger than {self._max_body_bytes} bytes")
-        return b"".join(self._pieces)
+        body = bytes(self._body)
+        self._body.clear()
+        return body
 
     async def begin(self, status: int, headers: Sequence[Header]) -> None:
         """Send the head of the answer; a ``content-length`` in it must come true."""
         sent = [(name.lower(), value) for name, value in headers if name.lower() not in _FRAMING]
-        self.is_event_stream = any(
-            name == b"content-type" and value.lower().startswith(b"text/event-stream")
-            for name, value in sent
-        )
+        self.takes_events = _takes_events(sent)
         await self._answer.send({"type": "http.response.start", "status": status, "headers": sent})
 
     async def write(self, data: bytes) -> None:
@@ -153,13 +157,25 @@ class Client:
             request.cancel(reason="client left")
 
     def _take(self, piece: bytes, more: bool) -> None:
-        self._size += len(piece)
-        if self._size > self._max_body_bytes:
-            self._pieces.clear()
+        if len(self._body) + len(piece) > self._max_body_bytes:
+            self._is_too_large = True
+        if self._is_too_large:
+            self._body.clear()
         else:
-            self._pieces.append(piece)
-        if not more or self._size > self._max_body_bytes:
+            self._body += piece
+        if not more or self._is_too_large:
             self._received.set()
+
+
+def _length_of(headers: Iterable[Header]) -> int | None:
+    return next((int(value) for name, value in headers if name == b"content-length"), None)
+
+
+def _takes_events(headers: Sequence[Header]) -> bool:
+    """Tell whether plain text can be added: the length is open, and nothing is encoded."""
+    fields = dict(headers)
+    is_event_stream = fields.get(b"content-type", b"").lower().startswith(b"text/event-stream")
+    return is_event_stream and not fields.keys() & {b"content-length", b"content-encoding"}
 
 
 #: Serves one request to a model.
@@ -190,7 +206,8 @@ class Connection(TrioASGIHTTPConnection):
     async def _serve_by_relay(
         self, relay: Relay, receive: ASGIReceiveCallable, answer: Answer
     ) -> None:
-        client = Client(answer, self.app.config["MAX_CONTENT_LENGTH"])
+        headers = list(self.scope["headers"])
+        client = Client(answer, headers, self.app.config["MAX_CONTENT_LENGTH"])
         async with trio.open_nursery() as nursery:
             nursery.start_soon(client.watch, receive, nursery.cancel_scope)
             await relay(self.scope, client)
@@ -249,3 +266,11 @@ class Web(QuartTrio):
         self.config["BODY_TIMEOUT"] = None  # slow uplinks send large images too
         self.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES  # Quart's 16 MiB are one image
         self.config["MAX_FORM_MEMORY_SIZE"] = MAX_BODY_BYTES
+
+    async def __call__(
+        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        """Serve one request or websocket, or the app's own lifespan."""
+        if scope["type"] != "lifespan":
+            use_origin_form(scope)
+        await super().__call__(scope, receive, send)

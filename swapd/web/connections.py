@@ -12,6 +12,9 @@ Rule 4: an answer that ends before its request was all sent is not lost.  Closin
     reset the connection under it; the rest of the request is swallowed for a moment first.
 Rule 5: websocket pings end with their websocket, not at the next ping.
 Rule 6: a connection whose client has left does not idle: its socket would stay open until then.
+Rule 7: what is no request is told so, in an envelope that is not lost either (see rule 4).  An
+    empty line before a request is no error: some clients send one behind each body.
+Rule 8: a websocket handshake that was refused ends its connection.
 """
 
 from __future__ import annotations
@@ -30,14 +33,16 @@ import h11
 import hypercorn.trio.run
 import trio
 from hypercorn.config import Config
-from hypercorn.events import Closed, Event, Updated
+from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, LifespanState
 
 from swapd.errors import CannotStart
+from swapd.web.errors import unreadable
 
 Stream: TypeAlias = "trio.SSLStream[trio.SocketStream]"
 
@@ -171,6 +176,7 @@ class LiveConnection(TCPServer):
         if isinstance(event, Closed) and self._is_being_sent_to() and not self._lingers:
             self._lingers = True
             self._task_group.spawn(self._linger)
+            await self.protocol.handle(event)
         else:
             await super().protocol_send(event)
 
@@ -198,7 +204,7 @@ class LiveConnection(TCPServer):
         chosen.protocol = self._http
 
     def _is_being_sent_to(self) -> bool:
-        return self._http.connection.their_state is h11.SEND_BODY
+        return self._http.connection.their_state in {h11.SEND_BODY, h11.ERROR}
 
     async def _linger(self) -> None:
         """Say that nothing more will come, then close when the client has, or soon."""
@@ -214,10 +220,41 @@ def _transport_of(stream: Stream | trio.SocketStream) -> trio.SocketStream:
 
 
 class Http1Protocol(H11Protocol):
-    """HTTP/1 and websockets, and nothing else (rule 1)."""
+    """HTTP/1 and websockets, and nothing else (rules 1, 7 and 8)."""
+
+    async def handle(self, event: Event) -> None:
+        """Take what came, but for empty lines between requests and what follows an error."""
+        if isinstance(event, RawData):
+            if self.connection.their_state is h11.ERROR:
+                return  # it would be one more error
+            if event.data.startswith((b"\r", b"\n")) and self._is_between_requests():
+                event = RawData(event.data.lstrip(b"\r\n"))
+                if not event.data:
+                    return  # to pass on nothing would be to tell of the end
+        await super().handle(event)
+
+    def _is_between_requests(self) -> bool:
+        http = self.connection
+        return http.their_state in {h11.IDLE, h11.DONE} and not http.trailing_data[0]
 
     async def _check_protocol(self, event: h11.Request) -> None:
         """Answer in HTTP/1.1, whatever else the client offers to speak."""
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        await super()._create_stream(request)
+        if isinstance(self.stream, WSStream) and self.stream.closed:
+            await self.send(Closed())  # rule 8
+
+    async def _send_error_response(self, status_code: int) -> None:
+        body = unreadable(status_code)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        ]
+        head = h11.Response(status_code=status_code, headers=headers)
+        for event in (head, h11.Data(data=body), h11.EndOfMessage()):
+            await self._send_h11_event(event)
 
 
 class _Tasks(TaskGroup):
@@ -265,7 +302,11 @@ _SERVER_AS_KNOWN: Mapping[str, str] = {
 }
 _PROTOCOL_AS_KNOWN: Mapping[str, str] = {
     "__init__": "self app config context task_group connection_state ssl client server send",
+    "handle": "self event",
     "_check_protocol": "self event",
+    "_create_stream": "self request",
+    "_send_error_response": "self status_code",
+    "_send_h11_event": "self event",
 }
 
 

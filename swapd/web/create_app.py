@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from quart import Response, request, websocket
+from quart import Response, has_request_context, request, websocket
 from quart.json.provider import DefaultJSONProvider
 from quart.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
@@ -13,6 +13,7 @@ from swapd.errors import RequestError
 from swapd.web.admin import admin_views
 from swapd.web.connection import Web
 from swapd.web.errors import (
+    BUG,
     INTERNAL,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
@@ -79,7 +80,8 @@ def _show_errors(app: Web) -> None:
 
     @app.errorhandler(HTTPException)
     async def show_http_error(error: HTTPException) -> Response:
-        message = f"{request.method} {request.path}: {(error.name or 'error').lower()}"
+        asked = f"{request.method} {request.path}" if has_request_context() else websocket.path
+        message = f"{asked}: {(error.name or 'error').lower()}"
         response = _problem(message, _kind_of_http(error))
         for name, value in error.get_headers():
             if name.lower() == "allow":
@@ -89,7 +91,7 @@ def _show_errors(app: Web) -> None:
     @app.errorhandler(Exception)
     async def show_bug(error: Exception) -> Response:
         _log.error("a request failed for a bug", exc_info=error)
-        return _problem("something went wrong inside swapd; its log says what", INTERNAL)
+        return _problem(BUG, INTERNAL)
 
 
 def _kind_of_http(error: HTTPException) -> Kind:

@@ -36,6 +36,16 @@ NOT_FOUND = Kind(404, "invalid_request_error", "not_found")
 METHOD_NOT_ALLOWED = Kind(405, "invalid_request_error", "method_not_allowed")
 INTERNAL = Kind(500, "server_error", "internal_error")
 
+#: What is said of a bug.
+BUG = "something went wrong inside swapd; its log says what"
+
+#: What is said of what could not be read as a request, by the status that the parser hints at.
+_UNREADABLE = {
+    400: ("the request is not valid HTTP", "bad_request"),
+    431: ("the head of the request is too large", "head_too_large"),
+    501: ("the request has a transfer coding that swapd does not know", "not_implemented"),
+}
+
 #: The one table of statuses.  A subclass is found through its base.
 KINDS: dict[type[RequestError], Kind] = {
     MalformedRequest: Kind(400, "invalid_request_error", "bad_request"),
@@ -67,6 +77,12 @@ def envelope(message: str, kind: Kind) -> bytes:
     """
     error = {"message": message, "type": kind.type, "param": None, "code": kind.code}
     return msgspec.json.encode({"src": "swapd", "error": error})
+
+
+def unreadable(status: int) -> bytes:
+    """Return the envelope for what could not be read as a request."""
+    message, code = _UNREADABLE.get(status, _UNREADABLE[400])
+    return envelope(message, Kind(status, "invalid_request_error", code))
 
 
 def event(error: RequestError) -> bytes:

@@ -5,6 +5,7 @@ They do not pass through Quart: its connection class hands them here (web/connec
 
 from __future__ import annotations
 
+import logging
 from urllib.parse import parse_qs
 
 from hypercorn.typing import HTTPScope
@@ -15,6 +16,8 @@ from swapd.upstream.exchange import ProxiedRequest, relay
 from swapd.upstream.rewrite import model_of, with_model
 from swapd.web.connection import Client, Relay
 from swapd.web.errors import (
+    BUG,
+    INTERNAL,
     METHOD_NOT_ALLOWED,
     UNAUTHORIZED,
     envelope,
@@ -57,8 +60,12 @@ def methods_of(path: str) -> list[str]:
     return [*by_query, "POST"] if path in POST_ROUTES else by_query
 
 
-#: Seconds to wait for the word that a model's process has died, once its connection broke.
+#: Seconds to wait for the word that a model's process has died, once its connection broke.  It
+#: takes some ms, but more on a machine that is busy with a core dump of many GB.  Waiting costs
+#: only a request that has failed anyway; not waiting costs its client the reason.
 OBITUARY = 1.0
+
+_log = logging.getLogger("swapd.http")
 
 
 class Inference:
@@ -69,27 +76,34 @@ class Inference:
 
     def route_of(self, scope: HTTPScope) -> Relay | None:
         """Return who relays this request, or None if it is no model route."""
-        allowed = methods_of(scope["path"])
-        if not allowed or scope["method"] == "OPTIONS":
-            return None
-        return self.relay if scope["method"] in allowed else refuse_method
+        return self.relay if methods_of(scope["path"]) else None
 
     async def relay(self, scope: HTTPScope, client: Client) -> None:
         """Answer one request by its model, or by what prevented that."""
         if not self._services.keys.admit(scope["path"], list(scope["headers"])):
             await refuse_entry(client)
-            return
-        try:
+        elif scope["method"] not in methods_of(scope["path"]):
+            await refuse_method(scope, client)
+        else:
             await self._serve(scope, client)
-        except RequestError as error:
-            await show(error, client)
 
     async def _serve(self, scope: HTTPScope, client: Client) -> None:
+        try:
+            await self._ask_model(scope, client)
+        except RequestError as error:
+            await show(error, client)
+        except Exception as error:  # noqa: BLE001  whatever it is, its client is told of it
+            _log.error("a request failed for a bug", exc_info=error)
+            await show_bug(client)
+
+    async def _ask_model(self, scope: HTTPScope, client: Client) -> None:
         body = await client.body()
-        name = _name_in_query(scope) if scope["method"] != "POST" else model_of(body)
+        is_named_in_body = scope["method"] == "POST"
+        name = model_of(body) if is_named_in_body else _name_in_query(scope)
         model = self._services.names.resolve(name)
-        if upstream_name := self._services.config.models[model].use_model_name:
-            body = with_model(body, upstream_name) if body else body
+        upstream_name = self._services.config.models[model].use_model_name
+        if upstream_name and is_named_in_body:
+            body = with_model(body, upstream_name)
         async with self._services.supervisor.lease(model) as lease:
             await self._exchange(self._request(scope, body), lease, client)
 
@@ -132,9 +146,17 @@ async def show(error: RequestError, client: Client) -> None:
         kind = kind_of(error)
         await answer(client, kind.status, envelope(str(error), kind), headers_of(error))
         return
-    if client.is_event_stream:
+    if client.takes_events:
         await client.write(event(error))
     await client.abort()
+
+
+async def show_bug(client: Client) -> None:
+    """Tell ``client`` that it is not to blame, if it can still be told."""
+    if client.began:
+        await client.abort()
+    else:
+        await answer(client, INTERNAL.status, envelope(BUG, INTERNAL), [])
 
 
 async def refuse_entry(client: Client) -> None:

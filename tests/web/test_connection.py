@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 import trio
-from hypercorn.typing import HTTPScope
+from hypercorn.typing import ASGISendEvent, HTTPScope
 from quart import request as quart_request
 from trio.testing import MockClock
 
 from swapd.errors import BodyTooLarge
 from swapd.upstream.exchange import Downstream
-from swapd.web.connection import Client, Web
+from swapd.web.connection import Answer, Client, Web
 from tests.web.raw import PATHS, answering, receive_until, relaying, request, serving, upload
 
 
@@ -150,23 +152,56 @@ async def test_an_upload_larger_than_quarts_default_is_taken(path: str) -> None:
     assert answer.endswith(body if path == "/" else b"%d" % len(body))
 
 
-async def test_a_body_beyond_the_limit_is_refused_while_it_still_comes() -> None:
-    refused = trio.Event()
+@pytest.mark.parametrize("announced", [True, False])
+async def test_a_body_beyond_the_limit_is_refused_before_its_end(announced: bool) -> None:
+    """At once if its length is told; else as soon as there is too much of it."""
 
     async def relay(scope: HTTPScope, client: Client) -> None:
         with pytest.raises(BodyTooLarge, match="larger than 1000 bytes"):
             await client.body()
-        refused.set()
         await client.begin(413, [(b"content-length", b"0")])
         await client.finish()
 
     app = answering(relay)
     app.config["MAX_CONTENT_LENGTH"] = 1000
+    head = b"content-length: 1001\r\n" if announced else b"transfer-encoding: chunked\r\n"
+    body = b"" if announced else b"1f4\r\n%s\r\n3e8\r\nx" % (b"x" * 500)
     async with serving(app) as served, await served.connect() as client:
-        await client.send_all(request("/", head=b"content-length: 2000\r\n", method=b"POST"))
-        await client.send_all(b"x" * 1001)
-        await refused.wait()
+        await client.send_all(request("/", head=head, method=b"POST") + body + b"x" * 600)
         assert b"413" in await receive_until(client, b"\r\n\r\n")
+
+
+async def test_a_body_of_just_the_limit_is_taken() -> None:
+    app = answering(echo)
+    app.config["MAX_CONTENT_LENGTH"] = 1000
+    async with serving(app) as served:
+        assert (await served.ask(upload("/", b"x" * 1000))).endswith(b"\r\n\r\n" + b"x" * 1000)
+
+
+async def test_a_body_is_not_held_when_it_is_given_away_or_too_large() -> None:
+    mebibyte = 1024 * 1024
+
+    async def held_after(pieces: int) -> int:
+        """Return how many bytes a client of 8 MiB at most holds after so many of 1 MiB."""
+        client = Client(Answer(scope_of("/"), ignore), [], 8 * mebibyte)
+        messages = iter(range(pieces - 1, -1, -1))
+
+        async def receive() -> Any:
+            for left in messages:
+                return {"type": "http.request", "body": piece, "more_body": left > 0}
+            return {"type": "http.disconnect"}
+
+        tracemalloc.start()
+        await client.watch(receive, trio.CancelScope())
+        with suppress(BodyTooLarge):
+            await client.body()
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return held
+
+    piece = b"x" * mebibyte
+    assert await held_after(7) < mebibyte
+    assert await held_after(9) < mebibyte
 
 
 @pytest.mark.parametrize("path", ["/early", "/hello"])
@@ -199,9 +234,12 @@ async def test_quart_does_not_cut_an_answer_that_takes_minutes(
     assert [message.get("body") for message in sent] == [None, b"x", b"x", b"x", b""]
 
 
-async def asgi(app: Web, path: str) -> list[Any]:
-    """Ask ``app`` for ``path`` without any server; return what it sends."""
-    scope: Any = {
+async def ignore(message: ASGISendEvent) -> None:
+    """Take the place of a server that sends."""
+
+
+def scope_of(path: str) -> Any:
+    return {
         "type": "http",
         "method": "GET",
         "scheme": "http",
@@ -211,6 +249,10 @@ async def asgi(app: Web, path: str) -> list[Any]:
         "headers": [(b"host", b"x")],
         "http_version": "1.1",
     }
+
+
+async def asgi(app: Web, path: str) -> list[Any]:
+    """Ask ``app`` for ``path`` without any server; return what it sends."""
     received = iter([{"type": "http.request", "body": b"", "more_body": False}])
     sent: list[Any] = []
 
@@ -222,7 +264,7 @@ async def asgi(app: Web, path: str) -> list[Any]:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await app(scope, receive, send)
+    await app(scope_of(path), receive, send)
     return sent
 
 
@@ -231,9 +273,9 @@ async def test_a_client_knows_what_it_was_told() -> None:
 
     async def relay(scope: HTTPScope, client: Client) -> None:
         downstream: Downstream = client
-        seen.append((client.began, client.is_event_stream))
+        seen.append((client.began, client.takes_events))
         await downstream.begin(200, [(b"Content-Type", b"text/event-stream; charset=utf-8")])
-        seen.append((client.began, client.is_event_stream))
+        seen.append((client.began, client.takes_events))
         await downstream.finish()
 
     async with serving(answering(relay)) as served:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -127,6 +128,75 @@ async def test_a_long_request_head_is_taken_in_small_pieces() -> None:
             await client.send_all(b"x" * 1000)
         await client.send_all(b"\r\n\r\n")
         assert (await receive_until(client, b"hello")).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (b"\x16\x03\x01hello\r\n\r\n", 400, "bad_request"),
+        (b"GET /hello HTTP/1.1\r\n\r\n", 400, "bad_request"),
+        (b"GET /hello HTTP/1.1\r\nhost: x\r\nx: " + b"x" * 5_000_000, 431, "head_too_large"),
+        (
+            b"POST /hello HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip, chunked\r\n\r\n",
+            501,
+            "not_implemented",
+        ),
+        (
+            b"POST /upload HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+            400,
+            "bad_request",
+        ),
+    ],
+    ids=["garbage", "no_host", "long_head", "coding", "bad_chunk"],
+)
+async def test_what_is_no_request_gets_an_envelope_that_is_not_lost(
+    sent: bytes, status: int, code: str
+) -> None:
+    cancelled = trio.Event()
+
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        try:
+            await client.body()
+        finally:
+            cancelled.set()
+
+    async with serving(relaying({"/upload": relay})) as served, await served.connect() as client:
+        await client.send_all(sent)
+        head, _, body = (await rest(client)).partition(b"\r\n\r\n")
+        if b"/upload" in sent:
+            await cancelled.wait()
+    assert head.startswith(b"HTTP/1.1 %d" % status)
+    assert json.loads(body)["error"]["code"] == code
+
+
+@pytest.mark.parametrize("apart", [True, False])
+async def test_empty_lines_before_a_request_are_no_error(apart: bool) -> None:
+    async with serving(relaying({})) as served, await served.connect() as client:
+        for _ in range(2):
+            await client.send_all(b"\r\n\n")
+            if apart:
+                await trio.testing.wait_all_tasks_blocked(0.01)
+            await client.send_all(b"\r\n" + GET_HELLO)
+            assert (await receive_until(client, b"hello")).startswith(b"HTTP/1.1 200")
+        await client.send_eof()
+        assert await rest(client) == b""
+
+
+async def test_an_empty_line_behind_a_body_is_no_error() -> None:
+    post = b"POST /hello HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}"
+    async with serving(relaying({})) as served, await served.connect() as client:
+        for _ in range(2):
+            await client.send_all(post)
+            await receive_until(client, b"hello")
+            await client.send_all(b"\r\n")
+
+
+@pytest.mark.parametrize(
+    "handshake", [OPEN_WEBSOCKET.replace(b"13", b"8"), OPEN_WEBSOCKET.replace(b"/ws", b"/no")]
+)
+async def test_a_websocket_that_is_refused_ends_its_connection(handshake: bytes) -> None:
+    async with serving(relaying({})) as served:
+        assert (await served.ask(handshake)).startswith(b"HTTP/1.1 4")
 
 
 async def test_a_client_that_sends_nothing_is_closed_when_its_time_is_over() -> None:

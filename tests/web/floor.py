@@ -1,0 +1,122 @@
+"""The whole web floor, served over models that are always ready and say what a test scripts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import cast
+
+import trio
+
+from swapd.config.load import parse
+from swapd.config.schema import Config
+from swapd.ids import Generation, ModelId
+from swapd.leases import End, Lease
+from swapd.supervisor import ModelView, Supervisor, Waiting
+from swapd.telemetry.lifecycle import Lifecycle
+from swapd.upstream.pools import Pools
+from swapd.web.create_app import create_app
+from swapd.web.services import Services
+from tests.upstream.scripted import Script, Server
+from tests.upstream.scripted import serving as scripted
+from tests.web.raw import Served, request, serving
+
+
+class ReadyModels:
+    """Takes the supervisor's place: every lease is given at once, or refused with ``refusal``."""
+
+    def __init__(self) -> None:
+        self.refusal: Exception | None = None
+        self.end = End()
+        self.seen = ModelView(ModelId("m"), pid=None, in_flight=0, waiting=0, error=None)
+
+    @asynccontextmanager
+    async def lease(self, model: ModelId) -> AsyncIterator[Lease]:
+        await trio.lowlevel.checkpoint()
+        if self.refusal is not None:
+            raise self.refusal
+        yield Lease(model, Generation(1), self.end)
+
+    def view(self, model: ModelId) -> ModelView:
+        return self.seen
+
+    def queue(self) -> list[Waiting]:
+        return []
+
+
+@dataclass
+class Floor:
+    """The web floor, its clients' address, and what stands below it."""
+
+    served: Served
+    upstream: Server
+    models: ReadyModels
+    lifecycle: Lifecycle
+
+    async def ask(self, asked: bytes) -> Reply:
+        """Send ``asked``, which must end the connection; return the whole answer."""
+        return Reply(await self.served.ask(asked))
+
+
+class Reply:
+    """One whole answer as it came."""
+
+    def __init__(self, raw: bytes) -> None:
+        head, _, self.body = raw.partition(b"\r\n\r\n")
+        status, *lines = head.decode("latin-1").split("\r\n")
+        self.status = int(status.split()[1])
+        fields = (line.partition(":") for line in lines)
+        self.headers = {name.lower(): value.strip() for name, _, value in fields}
+
+    @property
+    def error(self) -> Mapping[str, str]:
+        """What the envelope says; it is checked to be swapd's own."""
+        envelope = json.loads(self.body)
+        assert envelope["src"] == "swapd"
+        error = envelope["error"]
+        assert set(error) == {"message", "type", "param", "code"}
+        assert isinstance(error, dict)
+        return error
+
+
+#: One model with an alias.
+PLAIN: Mapping[str, object] = {"aliases": ["alias"]}
+
+
+def configured(model: Mapping[str, object], proxy: str, **others: object) -> Config:
+    settings = {"cmd": "serve ${PORT}", "proxy": proxy, **model}
+    return parse(json.dumps({"models": {"m": settings}, **others}), "c.yaml", environ={})
+
+
+@asynccontextmanager
+async def floor(
+    *scripts: Script, model: Mapping[str, object] = PLAIN, **others: object
+) -> AsyncIterator[Floor]:
+    """Serve model ``m``, whose server runs ``scripts``; ``others`` are top-level settings."""
+    models, lifecycle = ReadyModels(), Lifecycle(wall_clock=lambda: 1000.0)
+    async with scripted(*scripts) as upstream:
+        pools = Pools({ModelId("m"): upstream.url})
+        services = Services(
+            configured(model, upstream.url, **others),
+            supervisor=cast(Supervisor, models),
+            lifecycle=lifecycle,
+            pools=pools,
+            closing=trio.Event(),
+        )
+        async with serving(create_app(services)) as served:
+            yield Floor(served, upstream, models, lifecycle)
+            lifecycle.close()
+        pools.forget(ModelId("m"))
+
+
+def chat(body: bytes = b'{"model": "m"}', *, head: bytes = b"", path: str = "") -> bytes:
+    """Return a request for a chat completion, the last one on its connection."""
+    fields = b"connection: close\r\ncontent-length: %d\r\n" % len(body) + head
+    return request(path or "/v1/chat/completions", head=fields, method=b"POST") + body
+
+
+def get(path: str, *, head: bytes = b"", method: bytes = b"GET") -> bytes:
+    """Return a request without a body, the last one on its connection."""
+    return request(path, head=b"connection: close\r\n" + head, method=method)

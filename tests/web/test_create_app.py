@@ -1,0 +1,54 @@
+"""What every route has in common: keys and errors."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.web.floor import Reply, floor, get
+from tests.web.raw import OPEN_WEBSOCKET
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "code", "message"),
+    [
+        (get("/nowhere"), 404, "not_found", "GET /nowhere: not found"),
+        (
+            get("/unload", method=b"PUT"),
+            405,
+            "method_not_allowed",
+            "PUT /unload: method not allowed",
+        ),
+        (get("/api/lifecycle"), 400, "invalid_request", "GET /api/lifecycle: bad request"),
+        (OPEN_WEBSOCKET, 404, "not_found", "/ws: not found"),
+        (OPEN_WEBSOCKET.replace(b"/ws", b"/props"), 404, "not_found", "/props: not found"),
+    ],
+    ids=["nowhere", "method", "no_websocket", "no_such_websocket", "model_route"],
+)
+async def test_what_matches_no_route_gets_an_envelope(
+    asked: bytes, status: int, code: str, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with floor() as web:
+        reply = await web.ask(asked)
+    assert (reply.status, reply.error["code"], reply.error["message"]) == (status, code, message)
+    assert not caplog.records
+
+
+async def test_a_refused_method_is_told_with_the_allowed_ones() -> None:
+    async with floor() as web:
+        reply = await web.ask(get("/unload", method=b"PUT"))
+    assert {"GET", "HEAD"} <= {*reply.headers["allow"].split(", ")}
+
+
+async def test_a_websocket_needs_a_key_too() -> None:
+    handshake = OPEN_WEBSOCKET.replace(b"/ws", b"/api/lifecycle")
+    async with floor(apiKeys=["sesame"]) as web:
+        reply = Reply(await web.served.ask(handshake))
+    assert reply.status == 401
+    assert reply.headers["www-authenticate"] == 'Basic realm="swapd"'
+    assert reply.error["code"] == "unauthorized"
+
+
+async def test_those_who_watch_over_the_machine_need_none() -> None:
+    async with floor(apiKeys=["sesame"]) as web:
+        for path in ("/health", "/ready", "http://x/health"):
+            assert (await web.ask(get(path))).body == b"OK"

@@ -1,0 +1,119 @@
+"""The lifecycle websocket, message by message."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import trio
+from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_stream
+
+from swapd.ids import Generation, ModelId
+from swapd.policy.life import ModelState, Reason, Transition
+from swapd.telemetry.lifecycle import LAG
+from tests.web.floor import Floor, floor
+
+START = Transition(
+    ModelId("m"), ModelState.STOPPED, ModelState.STARTING, Reason.REQUEST, Generation(3)
+)
+
+
+@asynccontextmanager
+async def listening(web: Floor, query: str = "") -> AsyncIterator[WebSocketConnection]:
+    """Listen to the stream for the length of the block."""
+    async with await web.served.connect() as stream, trio.open_nursery() as nursery:
+        resource = f"/api/lifecycle{query}"
+        yield await wrap_client_stream(nursery, stream, "127.0.0.1", resource)
+        nursery.cancel_scope.cancel(reason="heard enough")
+
+
+async def heard(websocket: WebSocketConnection) -> Any:
+    return json.loads(await websocket.get_message())
+
+
+async def code_of_close(websocket: WebSocketConnection) -> tuple[int, int]:
+    """Return how many messages came before the close, and its code."""
+    for count in itertools.count():
+        try:
+            await websocket.get_message()
+        except ConnectionClosed as closed:
+            return count, closed.reason.code if closed.reason else 0
+    raise AssertionError("counting has no end")
+
+
+async def test_a_snapshot_is_followed_by_what_happens() -> None:
+    async with floor() as web, listening(web) as websocket:
+        assert await heard(websocket) == {
+            "type": "snapshot",
+            "instance": web.lifecycle.instance,
+            "seq": 0,
+            "models": [
+                {
+                    "model": "m",
+                    "state": "stopped",
+                    "since": 1000.0,
+                    "generation": 0,
+                    "pid": None,
+                    "in_flight": 0,
+                    "waiting": 0,
+                    "error": None,
+                }
+            ],
+            "queue": [],
+        }
+        web.lifecycle.publish(START)
+        assert await heard(websocket) == {
+            "type": "transition",
+            "seq": 1,
+            "time": 1000.0,
+            "model": "m",
+            "old": "stopped",
+            "new": "starting",
+            "reason": "request",
+            "generation": 3,
+            "pid": None,
+            "exit_code": None,
+            "detail": None,
+        }
+
+
+@pytest.mark.parametrize("since", ["", "x", "-1", "1.0", "%C2%B2", "4", "9" * 5000])
+async def test_who_cannot_continue_is_told_that_something_is_missing(since: str) -> None:
+    async with floor() as web:
+        web.lifecycle.publish(START)
+        async with listening(web, f"?since={since}") as websocket:
+            snapshot = await heard(websocket)
+    assert (snapshot["type"], snapshot["gap"], snapshot["seq"]) == ("snapshot", True, 1)
+    assert snapshot["models"][0]["state"] == "starting"
+
+
+async def test_who_comes_back_gets_what_it_missed_and_no_snapshot() -> None:
+    async with floor() as web:
+        web.lifecycle.publish(START)
+        web.lifecycle.publish(START)
+        async with listening(web, f"?since=1&instance={web.lifecycle.instance}") as websocket:
+            assert (await heard(websocket))["seq"] == 2
+        async with listening(web, "?since=1&instance=another") as websocket:
+            assert (await heard(websocket))["gap"] is True
+
+
+async def test_the_end_of_swapd_is_a_going_away() -> None:
+    async with floor() as web, listening(web) as websocket:
+        await heard(websocket)
+        web.lifecycle.publish(START)
+        web.lifecycle.close()
+        assert await code_of_close(websocket) == (1, 1001)
+
+
+async def test_who_lags_gets_what_was_kept_and_may_come_again_later() -> None:
+    async with floor() as web, listening(web) as websocket:
+        await heard(websocket)
+        for _ in range(2 * LAG):  # at once: nobody has a chance to read
+            web.lifecycle.publish(START)
+        kept, code = await code_of_close(websocket)
+    assert kept in (LAG, LAG + 1), "it may have been waiting for the first one already"
+    assert code == 1013
