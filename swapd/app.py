@@ -39,12 +39,17 @@ if TYPE_CHECKING:
 _log = logging.getLogger("swapd")
 
 
+#: Seconds in which requests that are cut at the end can still be told so.
+LAST_WORDS = 0.3
+
+
 class Ending:
     """How far swapd has come in ending; each signal takes it one step further."""
 
     def __init__(self) -> None:
         self.closing = trio.Event()  # accept nothing more, let requests finish
         self.cut = trio.Event()  # requests have no more time
+        self.hang_up = trio.Event()  # they were told, and their connections are cut
         self.kill = trio.Event()  # models have no more time
 
     def press(self) -> str:
@@ -131,14 +136,28 @@ class App:
         *,
         task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        await serve(
-            create_app(self._services),
-            listener,
-            grace=self._config.server.shutdown_grace,
-            closing=self._ending.closing,
-            hurry=self._ending.cut,
-            task_status=task_status,
-        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._end_requests)
+            async with trio.open_nursery() as server:
+                serving = partial(
+                    serve,
+                    create_app(self._services),
+                    listener,
+                    grace=self._config.server.shutdown_grace + 2 * LAST_WORDS,
+                    closing=self._ending.closing,
+                    hurry=self._ending.hang_up,
+                )
+                task_status.started(await server.start(serving))
+            nursery.cancel_scope.cancel(reason="served")
+
+    async def _end_requests(self) -> None:
+        """Give running requests their grace, then tell them that it is over, then hang up."""
+        await self._ending.closing.wait()
+        with trio.move_on_after(self._config.server.shutdown_grace):
+            await self._ending.cut.wait()
+        self._supervisor.end_requests()
+        await trio.sleep(LAST_WORDS)
+        self._ending.hang_up.set()
 
     async def _follow_configuration(self, watch: Watch | None) -> None:
         closing = self._ending.closing

@@ -27,6 +27,7 @@ from swapd.policy.effects import (
 from swapd.policy.eviction import EvictionPolicy
 from swapd.policy.facts import (
     Fact,
+    GraceOver,
     LoadRequested,
     ModelStopped,
     Reconfigured,
@@ -235,6 +236,10 @@ class Supervisor:
     def begin_shutdown(self) -> None:
         """Let what is served finish, and start nothing any more."""
         self.post(ShutdownBegan())
+
+    def end_requests(self) -> None:
+        """Cut what is served and refuse who waits, with the word that swapd is ending."""
+        self.post(GraceOver())
 
     def view(self, model: ModelId) -> ModelView:
         """Tell what is known of ``model`` now."""

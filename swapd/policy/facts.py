@@ -82,6 +82,11 @@ class ShutdownBegan:
 
 
 @dataclass(frozen=True, slots=True)
+class GraceOver:
+    """The time is over that requests had to finish in while swapd ends."""
+
+
+@dataclass(frozen=True, slots=True)
 class Woke:
     """The time a WakeAt asked for has come."""
 
@@ -95,5 +100,6 @@ Fact: TypeAlias = (
     | ModelStopped
     | Reconfigured
     | ShutdownBegan
+    | GraceOver
     | Woke
 )

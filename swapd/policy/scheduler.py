@@ -34,6 +34,7 @@ from swapd.policy.effects import (
 from swapd.policy.eviction import EvictionPolicy
 from swapd.policy.facts import (
     Fact,
+    GraceOver,
     LoadRequested,
     ModelReady,
     ModelStopped,
@@ -113,6 +114,8 @@ class Scheduler:
                 yield from self._reconfigure(fact)
             case ShutdownBegan():
                 self._ending = True
+            case GraceOver():
+                yield from self._end_all()
             case Woke():
                 pass  # the walk that follows every fact is the point
             case _:
@@ -182,6 +185,11 @@ class Scheduler:
     def _cut(self, seat: Seat, refusal: Refusal) -> Iterator[Effect]:
         for ticket in sorted(seat.serving):
             yield Revoke(ticket, refusal)
+
+    def _end_all(self) -> Iterator[Effect]:
+        for seat in self._seats.values():
+            yield from self._refuse_all(seat, refusals.shutting_down())
+            yield from self._cut(seat, refusals.shutting_down())
 
     def _reconfigure(self, new: Reconfigured) -> Iterator[Effect]:
         self._policy, self._rules = new.policy, new.rules
