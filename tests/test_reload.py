@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Mapping
 
 import pytest
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import wait_all_tasks_blocked
 
 from swapd.config.changes import changed_processes, newly_preloaded, only_at_start
 from swapd.config.load import parse
@@ -87,58 +88,66 @@ def test_what_takes_effect_at_the_next_start_is_named() -> None:
 
 async def test_ports_stay_with_their_models(nursery: trio.Nursery) -> None:
     texts = iter([with_models("b", "c"), with_models("a", "b", "c", "d")])
-    applied: list[Config] = []
+    apply, applied = trio.open_memory_channel[Config](10)
     first = config(with_models("a", "b"))
 
     def load(ports: Mapping[ModelId, int]) -> Config:
         return parse(next(texts), "c.yaml", ports=ports)
 
-    reloader = Reloader(first, load, lambda new, _: applied.append(new))
+    reloader = Reloader(first, load, lambda new, _: apply.send_nowait(new))
     nursery.start_soon(reloader.run)
-    for count in (1, 2):
-        reloader.ask()
-        with trio.fail_after(5):
-            while len(applied) < count:
-                await trio.lowlevel.checkpoint()
     assert first.ports == {"a": 5800, "b": 5801}
-    assert applied[0].ports == {"b": 5801, "c": 5802}  # a may still run on 5800
-    assert applied[1].ports == {"a": 5800, "b": 5801, "c": 5802, "d": 5803}
-
-
-async def test_reloads_do_not_overlap_and_none_is_lost(
-    nursery: trio.Nursery, autojump_clock: MockClock
-) -> None:
-    applied: list[Config] = []
-    news = iter([config(BASE.replace("60", str(ttl))) for ttl in (1, 2, 3)])
-    reloader = Reloader(config(), lambda ports: next(news), lambda new, _: applied.append(new))
-    nursery.start_soon(reloader.run)
-    for _ in range(5):  # asked together: one runs, one runs after it
+    with trio.fail_after(10):
         reloader.ask()
-    with trio.fail_after(5):
-        while not applied:
-            await trio.lowlevel.checkpoint()
-    await wait_all_tasks_blocked()
-    assert [new.models[A].ttl for new in applied] == [1]
-    reloader.ask()
-    with trio.fail_after(5):
-        while len(applied) < 2:
-            await trio.lowlevel.checkpoint()
-    assert [new.models[A].ttl for new in applied] == [1, 2]
+        assert (await applied.receive()).ports == {"b": 5801, "c": 5802}  # a may still run
+        reloader.ask()
+        again = await applied.receive()
+    assert again.ports == {"a": 5800, "b": 5801, "c": 5802, "d": 5803}
+
+
+async def test_a_reload_that_is_asked_for_during_a_reload_runs_after_it(
+    nursery: trio.Nursery,
+) -> None:
+    apply, applied = trio.open_memory_channel[Config](10)
+    news = iter([config(BASE.replace("60", str(ttl))) for ttl in (1, 2, 3)])
+    loading, go_on = trio.Event(), threading.Event()
+
+    def load(ports: Mapping[ModelId, int]) -> Config:
+        trio.from_thread.run_sync(loading.set)
+        go_on.wait(10)
+        return next(news)
+
+    reloader = Reloader(config(), load, lambda new, _: apply.send_nowait(new))
+    nursery.start_soon(reloader.run)
+    with trio.fail_after(10):
+        reloader.ask()
+        await loading.wait()
+        for _ in range(5):
+            reloader.ask()
+        go_on.set()
+        assert (await applied.receive()).models[A].ttl == 1
+        assert (await applied.receive()).models[A].ttl == 2
+        await wait_all_tasks_blocked()
+    with pytest.raises(trio.WouldBlock):
+        applied.receive_nowait()
 
 
 async def test_a_configuration_with_problems_changes_nothing(
     nursery: trio.Nursery, caplog: pytest.LogCaptureFixture
 ) -> None:
+    news = iter([None, config(BASE.replace("60", "1"))])
+    apply, applied = trio.open_memory_channel[Config](10)
+
     def load(ports: Mapping[ModelId, int]) -> Config:
+        if new := next(news):
+            return new
         raise InvalidConfig(["c.yaml:1:1: models: no"])
 
-    def apply(new: Config, changed: frozenset[ModelId]) -> None:
-        raise AssertionError("nothing may be applied")
-
-    reloader = Reloader(config(), load, apply)
+    reloader = Reloader(config(), load, lambda new, _: apply.send_nowait(new))
     nursery.start_soon(reloader.run)
-    with caplog.at_level(logging.ERROR, "swapd"), trio.fail_after(5):
+    with caplog.at_level(logging.ERROR, "swapd"), trio.fail_after(10):
         reloader.ask()
-        while "the old one stays" not in caplog.text:
-            await trio.lowlevel.checkpoint()
-    assert "c.yaml:1:1: models: no" in caplog.text
+        await wait_all_tasks_blocked(0.1)
+        reloader.ask()
+        assert (await applied.receive()).models[A].ttl == 1  # the first that was applied
+    assert "the old one stays:\nc.yaml:1:1: models: no" in caplog.text

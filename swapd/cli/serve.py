@@ -67,14 +67,14 @@ async def _serve(
     from swapd.app import App
     from swapd.web.listener import is_loopback, url_of
 
-    url, exposed = url_of(listener), not is_loopback(listener)
+    url, port, exposed = url_of(listener), listener.getsockname()[1], not is_loopback(listener)
     async with trio.open_nursery() as nursery:
         await nursery.start(partial(App(config, sources.load).run, listener, watch=watch))
         click.echo(f"swapd listens on {url}, models: {', '.join(config.models) or 'none'}")
         if exposed and not config.api_keys:
             click.echo(
                 "warning: every host that reaches this machine can use swapd: set apiKeys,"
-                f" or use --listen {DEFAULT_LISTEN}",
+                f" or use --listen 127.0.0.1:{port}",
                 err=True,
             )
 

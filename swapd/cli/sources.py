@@ -48,14 +48,14 @@ class Sources:
 _OPTIONS = (
     click.option(
         "--config",
-        type=click.Path(path_type=Path),
+        type=click.Path(readable=False, path_type=Path),  # load says what is wrong
         multiple=True,
         metavar="FILE",
         help="A configuration file, in YAML; may be given several times.",
     ),
     click.option(
         "--config-dir",
-        type=click.Path(path_type=Path),
+        type=click.Path(readable=False, path_type=Path),  # load says what is wrong
         metavar="DIR",
         help="A folder whose *.yaml and *.yml files are read too, sorted by name.",
     ),

@@ -73,9 +73,9 @@ class GuardedProcess:
             await self._leash.send_all(spec)
         await self._settled.wait()
         if self._failure is not None:
-            raise LaunchFailed(f"could not start: {_explain(argv0, *self._failure)}")
+            raise LaunchFailed(f"{_explain(argv0, *self._failure)}")
         if not self._pid:
-            raise LaunchFailed(f"could not start: the guard of '{argv0}' died")
+            raise LaunchFailed(f"the guard of '{argv0}' died")
         return True
 
     async def abandon(self) -> None:

@@ -87,7 +87,7 @@ class Guardian:
                 if not begun:
                     with trio.move_on_after(KILL_PATIENCE, shield=True):
                         await birth.process.abandon()
-        raise LaunchFailed("could not start: the guard of processes keeps dying")
+        raise LaunchFailed("the guard of processes keeps dying")
 
     async def _deliver(self, birth: _Birth, zygote: _Zygote, nursery: trio.Nursery) -> _Zygote:
         """Have a warden made for ``birth``; return the zygote to ask next time."""
@@ -200,7 +200,7 @@ def _prepare() -> _Birth:
             theirs.close()
             raise
     except OSError as error:
-        raise LaunchFailed(f"could not start: {error.strerror}") from error
+        raise LaunchFailed(f"{error.strerror}") from error
     return _Birth(GuardedProcess(ours, reader), theirs, writer)
 
 
@@ -216,7 +216,7 @@ def _spec(argv: Sequence[str], env: Mapping[str, str]) -> bytes:
             "env": [(_latin(name), _latin(value)) for name, value in env.items()],
         }
     except UnicodeEncodeError as error:
-        raise LaunchFailed(f"could not start: {error.object!r} cannot be encoded") from error
+        raise LaunchFailed(f"{error.object!r} cannot be encoded") from error
     return json.dumps(words).encode() + b"\n"
 
 

@@ -208,8 +208,8 @@ async def test_the_exit_is_told_before_the_sweep_and_the_end_comes_after_it(
 async def test_a_command_that_cannot_start_is_a_reason(
     stage: Stage, autojump_clock: MockClock
 ) -> None:
-    why = await stage.live(LaunchFailed("could not start: 'x' was not found on PATH"))
-    assert why == "could not start: 'x' was not found on PATH"
+    why = await stage.live(LaunchFailed("'x' was not found on PATH"))
+    assert why == "'x' was not found on PATH"
     assert stage.diary.story == []
 
 
@@ -388,7 +388,7 @@ async def test_a_stop_command_that_cannot_start_is_followed_by_sigterm_at_once(
 ) -> None:
     process = stage.process(after_term=1)
     began = trio.current_time()
-    failure = LaunchFailed("could not start: 'docker' was not found on PATH")
+    failure = LaunchFailed("'docker' was not found on PATH")
     await stage.stop_at(1, process, failure, spec=WITH_COMMAND)
     assert process.signals == [(began + 1, TERM)]
     assert b"'docker' was not found on PATH" in stage.diary.words

@@ -145,7 +145,8 @@ async def test_signals_have_their_default_meaning_again(guardian: Guardian) -> N
     # Python itself ignores SIGPIPE and SIGXFSZ once it runs; nothing else is ignored.
     expected = (1 << signal.SIGPIPE - 1) | (1 << signal.SIGXFSZ - 1)
     masks = [int(word, 16) for word in (await output_of(guardian, code, env=ENV)).split()[1::2]]
-    assert masks == [0, expected]
+    ordinary = (1 << 31) - 1  # what lies beyond is the C library's, and make lets it be ignored
+    assert [mask & ordinary for mask in masks] == [0, expected]
 
 
 async def test_nothing_but_the_three_streams_is_inherited(guardian: Guardian) -> None:
@@ -179,7 +180,7 @@ async def test_50_megabytes_of_output_pass(guardian: Guardian) -> None:
 async def test_what_cannot_start_says_why(guardian: Guardian, argv0: str, why: str) -> None:
     with pytest.raises(LaunchFailed) as failure:
         await guardian.launch([argv0], ENV)
-    assert str(failure.value) == f"could not start: {why}"
+    assert str(failure.value) == why
 
 
 @pytest.mark.parametrize(
@@ -197,7 +198,7 @@ async def test_a_bad_script_says_why(
     script.chmod(0o755)
     with pytest.raises(LaunchFailed) as failure:
         await guardian.launch([str(script)], ENV)
-    assert str(failure.value) == f"could not start: '{script}' {why}"
+    assert str(failure.value) == f"'{script}' {why}"
 
 
 async def test_too_much_environment_says_so(guardian: Guardian) -> None:

@@ -125,7 +125,7 @@ async def test_exit_code_and_last_words_come_back(life: Life) -> None:
 
 async def test_a_missing_command_is_a_reason(life: Life) -> None:
     life.begin(ServerSpec(("llama-servr",), ENV))
-    assert await life.end() == "could not start: 'llama-servr' was not found on PATH"
+    assert await life.end() == "'llama-servr' was not found on PATH"
 
 
 async def test_a_taken_port_is_named_and_nothing_is_launched(life: Life) -> None:
