@@ -70,6 +70,17 @@ async def test_an_answer_to_http_1_0_that_breaks_off_is_reset(
     assert bool(caplog.records) == (how in ("raise", "view"))
 
 
+async def test_an_answer_that_is_only_a_head_is_whole_however_it_breaks_off() -> None:
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        await client.begin(200, [])
+        await client.abort()
+
+    async with serving(answering(relay)) as served:
+        answer = await served.ask(request("/", method=b"HEAD", version=b"1.0"))
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"\r\n\r\n")
+
+
 async def test_an_abort_before_the_answer_resets_the_connection() -> None:
     async def relay(scope: HTTPScope, client: Client) -> None:
         await client.abort()

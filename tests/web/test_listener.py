@@ -17,7 +17,7 @@ from quart import websocket
 
 from swapd.errors import CannotStart
 from swapd.web.connection import Client, Web
-from swapd.web.connections import check
+from swapd.web.connections import STATE_KEY, check
 from swapd.web.listener import bind, is_loopback, serve, url_of
 from tests.web.raw import (
     LONG,
@@ -126,6 +126,7 @@ async def test_a_long_request_head_is_taken_in_small_pieces() -> None:
         await client.send_all(b"GET /hello HTTP/1.1\r\nhost: x\r\ncookie: ")
         for _ in range(40):
             await client.send_all(b"x" * 1000)
+        await trio.testing.wait_all_tasks_blocked(0.01)
         await client.send_all(b"\r\n\r\n")
         assert (await receive_until(client, b"hello")).startswith(b"HTTP/1.1 200")
 
@@ -152,21 +153,34 @@ async def test_a_long_request_head_is_taken_in_small_pieces() -> None:
 async def test_what_is_no_request_gets_an_envelope_that_is_not_lost(
     sent: bytes, status: int, code: str
 ) -> None:
-    cancelled = trio.Event()
-
     async def relay(scope: HTTPScope, client: Client) -> None:
-        try:
-            await client.body()
-        finally:
-            cancelled.set()
+        await client.body()
 
     async with serving(relaying({"/upload": relay})) as served, await served.connect() as client:
         await client.send_all(sent)
         head, _, body = (await rest(client)).partition(b"\r\n\r\n")
-        if b"/upload" in sent:
-            await cancelled.wait()
     assert head.startswith(b"HTTP/1.1 %d" % status)
     assert json.loads(body)["error"]["code"] == code
+
+
+async def test_a_request_whose_body_is_no_http_is_cancelled_at_once() -> None:
+    """Not only when what is left of it has been swallowed and the connection is closed."""
+    was_open = False
+    cancelled = trio.Event()
+
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        nonlocal was_open
+        try:
+            await client.body()
+        finally:
+            was_open = scope["state"][STATE_KEY].fileno() >= 0
+            cancelled.set()
+
+    head = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    async with serving(answering(relay)) as served, await served.connect() as client:
+        await client.send_all(head + b"zz\r\n")
+        await cancelled.wait()
+    assert was_open
 
 
 @pytest.mark.parametrize("apart", [True, False])
