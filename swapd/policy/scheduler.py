@@ -47,7 +47,7 @@ from swapd.policy.facts import (
 )
 from swapd.policy.life import ModelState, Reason
 from swapd.policy.seats import Rules, Seat, Terms, Want
-from swapd.policy.turns import Plan, overdue_at, plan
+from swapd.policy.turns import Plan, next_time, plan
 
 
 class Scheduler:
@@ -177,10 +177,14 @@ class Scheduler:
     def _unload(self, order: Ticket, models: tuple[ModelId, ...]) -> Iterator[Effect]:
         self._unloads[order] = models
         for seat in (self._seats[model] for model in models):
-            yield from self._refuse_all(seat, refusals.was_unloaded(seat.model))
-            yield from self._cut(seat, refusals.was_unloaded(seat.model))
+            yield from self._send_away(seat, refusals.was_unloaded(seat.model))
             if seat.is_loaded:
                 yield seat.stop(Reason.UNLOAD)
+
+    def _send_away(self, seat: Seat, refusal: Refusal) -> Iterator[Effect]:
+        """Refuse who waits and cut who is served."""
+        yield from self._refuse_all(seat, refusal)
+        yield from self._cut(seat, refusal)
 
     def _cut(self, seat: Seat, refusal: Refusal) -> Iterator[Effect]:
         for ticket in sorted(seat.serving):
@@ -188,8 +192,7 @@ class Scheduler:
 
     def _end_all(self) -> Iterator[Effect]:
         for seat in self._seats.values():
-            yield from self._refuse_all(seat, refusals.shutting_down())
-            yield from self._cut(seat, refusals.shutting_down())
+            yield from self._send_away(seat, refusals.shutting_down())
 
     def _reconfigure(self, new: Reconfigured) -> Iterator[Effect]:
         self._policy, self._rules = new.policy, new.rules
@@ -315,24 +318,14 @@ class Scheduler:
                 return True
 
     def _unload_idle(self, now: float) -> Iterator[Effect]:
-        for seat in self._idle():
-            if now >= seat.idle_since + seat.terms.ttl:
+        for seat in self._seats.values():
+            if seat.expires_at is not None and seat.expires_at <= now:
                 yield seat.stop(Reason.TTL)
 
     def _wake(self, now: float) -> Iterator[WakeAt]:
-        due = [seat.idle_since + seat.terms.ttl for seat in self._idle()]
-        overdue = (overdue_at(seat, self._rules) for seat in self._seats.values())
-        due += [when for when in overdue if when is not None and when > now]
-        leaving = (seat.leave_by for seat in self._seats.values() if seat.is_loaded)
-        due += [when for when in leaving if when is not None]
-        if due:
-            yield WakeAt(min(due))
-
-    def _idle(self) -> Iterator[Seat]:
-        """Yield whoever is ready, may not be so for ever, and is used by nobody."""
-        for seat in self._seats.values():
-            if seat.terms.ttl and seat.is_open and not seat.is_used:
-                yield seat
+        when = next_time(self._seats.values(), self._rules, now)
+        if when is not None:
+            yield WakeAt(when)
 
     # -- words for the above -----------------------------------------------------------
 

@@ -91,6 +91,13 @@ class Seat:
         return bool(self.serving or self.wants)
 
     @property
+    def expires_at(self) -> float | None:
+        """When it has idled for too long; None while it is used, or may idle for ever."""
+        if not self.terms.ttl or not self.is_open or self.is_used:
+            return None
+        return self.idle_since + self.terms.ttl
+
+    @property
     def is_loaded(self) -> bool:
         """Whether there is a process that nobody stops yet."""
         return self.state in {ModelState.STARTING, ModelState.READY}

@@ -49,8 +49,18 @@ def plan(
     return made
 
 
-def overdue_at(seat: Seat, rules: Rules) -> float | None:
-    """Return when the oldest who waits for ``seat`` is overdue; None if never."""
+def next_time(seats: Iterable[Seat], rules: Rules, now: float) -> float | None:
+    """Return when time alone changes something next: who waits, idles or leaves too long."""
+    times: list[float | None] = []
+    for seat in seats:
+        overdue = _overdue_at(seat, rules)
+        times.append(overdue if overdue is not None and overdue > now else None)
+        times.append(seat.expires_at)
+        times.append(seat.leave_by if seat.is_loaded else None)
+    return min((when for when in times if when is not None), default=None)
+
+
+def _overdue_at(seat: Seat, rules: Rules) -> float | None:
     if not rules.max_wait or not seat.wants:
         return None
     return seat.oldest[1].since + rules.max_wait
@@ -62,5 +72,5 @@ def _rank(seat: Seat, rules: Rules, now: float) -> tuple[bool, int, Ticket]:
 
 
 def _is_overdue(seat: Seat, rules: Rules, now: float) -> bool:
-    when = overdue_at(seat, rules)
+    when = _overdue_at(seat, rules)
     return when is not None and when <= now

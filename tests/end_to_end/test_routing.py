@@ -17,7 +17,7 @@ MODELS = {name: fake(name) for name in ("a", "b", "c")}
 LONG = 30
 
 #: a and b may run together, and c only alone.
-EACH = {
+EACH: dict[str, dict[str, object]] = {
     "groups": {"groups": {"pair": {"swap": False, "members": ["a", "b"]}}},
     "matrix": {"matrix": {"sets": {"pair": "a & b", "alone": "c"}}},
     "matrix, the new way": {
