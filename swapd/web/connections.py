@@ -14,7 +14,8 @@ Rule 5: websocket pings end with their websocket, not at the next ping.
 Rule 6: a connection whose client has left does not idle: its socket would stay open until then.
 Rule 7: what is no request is told so, in an envelope that is not lost either (see rule 4).  An
     empty line before a request is no error: some clients send one behind each body.
-Rule 8: a websocket handshake that was refused ends its connection.
+Rule 8: a websocket handshake that was refused ends its connection, and what comes before its
+    answer is dropped.  Hypercorn would answer it once more, an error that ends the server.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ import hypercorn.trio.run
 import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.h11 import H11Protocol, H11WSConnection
 from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.tcp_server import TCPServer
@@ -225,13 +226,16 @@ class Http1Protocol(H11Protocol):
     async def handle(self, event: Event) -> None:
         """Take what came, but for empty lines between requests and what follows an error."""
         if isinstance(event, RawData):
-            if self.connection.their_state is h11.ERROR:
+            if self.connection.their_state is h11.ERROR or self._is_shaking_hands():
                 return  # it would be one more error
             if event.data.startswith((b"\r", b"\n")) and self._is_between_requests():
                 event = RawData(event.data.lstrip(b"\r\n"))
                 if not event.data:
                     return  # to pass on nothing would be to tell of the end
         await super().handle(event)
+
+    def _is_shaking_hands(self) -> bool:
+        return isinstance(self.stream, WSStream) and not self.stream.handshake.accepted
 
     def _is_between_requests(self) -> bool:
         http = self.connection
@@ -242,6 +246,8 @@ class Http1Protocol(H11Protocol):
 
     async def _create_stream(self, request: h11.Request) -> None:
         await super()._create_stream(request)
+        if isinstance(self.connection, H11WSConnection):
+            self.connection.buffer.clear()  # rule 8
         if isinstance(self.stream, WSStream) and self.stream.closed:
             await self.send(Closed())  # rule 8
 

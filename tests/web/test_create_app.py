@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
+import trio
 
 from tests.web.floor import Reply, floor, get
-from tests.web.raw import OPEN_WEBSOCKET
+from tests.web.raw import OPEN_WEBSOCKET, receive_until
 
 
 @pytest.mark.parametrize(
@@ -46,6 +49,25 @@ async def test_a_websocket_needs_a_key_too() -> None:
     assert reply.status == 401
     assert reply.headers["www-authenticate"] == 'Basic realm="swapd"'
     assert reply.error["code"] == "unauthorized"
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_what_follows_a_refused_handshake_hurts_nobody(
+    at_once: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Wherever it meets the refusal on its way."""
+    handshake, more = OPEN_WEBSOCKET.replace(b"/ws", b"/api/lifecycle"), get("/health")
+    async with floor(apiKeys=["sesame"]) as web:
+        for _ in range(30):
+            async with await web.served.connect() as client:
+                await client.send_all(handshake + more if at_once else handshake)
+                answer = await receive_until(client, b"\r\n")
+                if not at_once:
+                    with suppress(trio.BrokenResourceError):
+                        await client.send_all(more)
+            assert answer.startswith(b"HTTP/1.1 401")
+        assert (await web.ask(get("/health"))).body == b"OK"
+    assert not caplog.records
 
 
 async def test_those_who_watch_over_the_machine_need_none() -> None:
