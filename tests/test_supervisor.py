@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from swapd.errors import ModelUnavailable, TooManyRequests, UpstreamFailed
-from swapd.ids import ModelId
+from swapd.errors import ModelUnavailable, TooManyRequests, TryLater, UpstreamFailed
+from swapd.ids import Generation, ModelId
+from swapd.leases import End, Gate
+from swapd.policy.effects import Refusal, RefusalKind
 from swapd.policy.eviction import GroupEviction
 from swapd.policy.life import Reason
+from swapd.policy.refusals import RETRY_SOON
 from swapd.policy.seats import Rules, Terms
 from swapd.testing.groups import group
 from swapd.testing.world import FakeServer, World, open_world, reasons
@@ -102,6 +108,66 @@ async def test_leaving_at_the_very_moment_of_admission(
     assert world.supervisor.view(A).in_flight == 0
 
 
+async def leave(what: Callable[[], Awaitable[None]], *, after: float, steps: int) -> None:
+    """Await ``what``, but leave at second ``after``, so many steps of Trio's loop into it."""
+    async with trio.open_nursery() as client:
+
+        async def go() -> None:
+            await trio.sleep(after)
+            for _ in range(steps):
+                await trio.lowlevel.checkpoint()
+            client.cancel_scope.cancel(reason="the client has left")
+
+        client.start_soon(go)
+        with suppress(ModelUnavailable):
+            await what()
+        client.cancel_scope.cancel(reason="it was answered")
+
+
+@pytest.mark.parametrize("attempt", range(20))
+@pytest.mark.parametrize("how", ["use", "load"])
+async def test_leaving_at_the_very_moment_of_a_failed_start(
+    nursery: trio.Nursery, autojump_clock: MockClock, attempt: int, how: str
+) -> None:
+    world = await open_world(nursery, A, B)
+    world.servers[A].load = 999
+    act = {"use": lambda: world.use(A), "load": lambda: world.supervisor.load(A)}[how]
+    await leave(act, after=60 + 5, steps=attempt % 5)
+    await world.use(B)
+    assert world.supervisor.queue() == []
+
+
+@pytest.mark.parametrize("attempt", range(20))
+@pytest.mark.parametrize(("how", "when"), [("use", 10), ("load", 10), ("use", 40)])
+async def test_leaving_at_the_very_moment_of_an_unload(
+    nursery: trio.Nursery, autojump_clock: MockClock, attempt: int, how: str, when: float
+) -> None:
+    world = await open_world(nursery, A, B)
+
+    async def unload() -> None:
+        await trio.sleep(when)
+        await world.supervisor.unload([A])
+
+    act = {"use": lambda: world.use(A, 1000), "load": lambda: world.supervisor.load(A)}[how]
+    async with trio.open_nursery() as both:
+        both.start_soon(unload)
+        await leave(act, after=when, steps=attempt % 5)
+    await world.use(B)
+    assert (world.supervisor.queue(), world.supervisor.view(A).in_flight) == ([], 0)
+
+
+@pytest.mark.parametrize("attempt", range(20))
+async def test_leaving_an_order_at_the_very_moment_it_is_done(
+    nursery: trio.Nursery, autojump_clock: MockClock, attempt: int
+) -> None:
+    world = await open_world(nursery, A, B)
+    await leave(lambda: world.supervisor.load(A), after=30, steps=attempt % 5)
+    await leave(lambda: world.supervisor.unload([A]), after=5, steps=attempt % 5)
+    await trio.sleep(1)
+    assert world.states(A) == ["starting", "ready", "stopping", "stopped"]
+    await world.use(B)
+
+
 @pytest.mark.parametrize("attempt", range(20))
 async def test_an_unload_at_the_very_moment_of_ready(
     nursery: trio.Nursery, autojump_clock: MockClock, attempt: int
@@ -151,6 +217,7 @@ async def test_a_failed_start_says_the_last_words(
     world.servers[A].says = b"loading\ncannot open model.gguf\n"
     with pytest.raises(ModelUnavailable) as refused:
         await world.use(A)
+    assert refused.value.retry_after == RETRY_SOON
     assert str(refused.value).endswith("its last words:\nloading\ncannot open model.gguf")
     assert world.supervisor.view(A).error == (
         "not ready within 60 s; its last words:\nloading\ncannot open model.gguf"
@@ -175,6 +242,24 @@ async def test_whoever_is_served_can_learn_what_the_process_died_of(
     async with world.supervisor.lease(A) as lease:
         assert await lease.cause_of_death(patience=3) is None
         assert await lease.cause_of_death(patience=10) == "exited with code 1"
+
+
+async def test_each_life_has_a_cause_of_death_of_its_own(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A)
+    world.servers[A].exit_after = 10
+    world.servers[A].says = b"first\n"
+    async with world.supervisor.lease(A) as first:
+        await first.end.came.wait()
+        world.servers[A].says = b"second\n"
+        async with world.supervisor.lease(A) as second:
+            assert (first.generation, second.generation) == (1, 2)
+            assert await second.cause_of_death(patience=3) is None
+            cause = await second.cause_of_death(patience=100)
+            assert cause == "exited with code 1; its last words:\nsecond"
+        cause = await first.cause_of_death(patience=0)
+        assert cause == "exited with code 1; its last words:\nfirst"
 
 
 async def test_an_unload_cuts_who_is_served_and_says_why(
@@ -215,6 +300,18 @@ async def test_the_unload_is_the_cause_whatever_it_broke(
         clients.start_soon(expect_the_cause)
         await trio.sleep(31)
         await world.supervisor.unload([A])
+
+
+async def test_a_block_that_is_done_is_not_failed_by_an_unload_that_comes_while_it_ends(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A)
+    async with world.supervisor.lease(A):
+        nursery.start_soon(world.supervisor.unload, [A])
+        with trio.CancelScope(shield=True):  # as the last send of an answer is
+            await wait_all_tasks_blocked()
+    await trio.sleep(6)
+    assert world.states(A)[-1] == "stopped"
 
 
 async def test_an_unload_of_several_stops_them_at_once(
@@ -265,8 +362,9 @@ async def test_a_model_at_its_limit_refuses(
     world = await open_world(nursery, A, terms=Terms(concurrency_limit=1))
     nursery.start_soon(world.use, A, 100)
     await wait_all_tasks_blocked()
-    with pytest.raises(TooManyRequests):
+    with pytest.raises(TooManyRequests) as refused:
         await world.use(A)
+    assert refused.value.retry_after == RETRY_SOON
 
 
 async def test_cancelling_the_supervisor_stops_every_model_and_tells_so(
@@ -364,3 +462,52 @@ async def test_the_view_and_the_queue_tell_who_waits_for_what(
     view = world.supervisor.view(A)
     assert (view.in_flight, view.waiting, view.pid) == (2, 0, 42)
     assert world.supervisor.view(B).waiting == 1
+
+
+async def test_nothing_is_kept_of_those_who_are_gone(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A, B, terms=Terms(concurrency_limit=1))
+    world.servers[B].load = 999
+
+    async def be_cut() -> None:
+        with pytest.raises(ModelUnavailable):
+            await world.use(A, 1000)
+
+    for _ in range(3):
+        await world.supervisor.load(A)
+        await world.use(A)
+        with trio.move_on_after(20):
+            await world.use(B)
+        for refused in (world.use, world.supervisor.load):
+            with pytest.raises(ModelUnavailable):
+                await refused(B)
+        async with trio.open_nursery() as clients:
+            clients.start_soon(be_cut)
+            await trio.sleep(100)
+            with pytest.raises(TooManyRequests):
+                await world.use(A)
+            with trio.move_on_after(1):
+                await world.supervisor.unload([A])
+            await world.supervisor.unload([A])
+    # Nobody can ask for a ticket that is over, so nothing but memory tells of a gate that stays.
+    assert world.supervisor._gates == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [(RefusalKind.UNAVAILABLE, ModelUnavailable), (RefusalKind.FULL, TooManyRequests)],
+)
+async def test_a_gate_that_is_shut_already_refuses_at_once(
+    autojump_clock: MockClock, kind: RefusalKind, error: type[TryLater]
+) -> None:
+    gate = Gate()
+    gate.open(Generation(1), End())
+    gate.shut(Refusal(kind, "not now", retry_after=7.5))
+    with trio.fail_after(1):
+        with pytest.raises(error, match="not now") as refused:
+            await gate.wait()
+        with gate.scope:
+            await trio.sleep_forever()
+    assert refused.value.retry_after == 7.5
+    assert trio.current_time() == 0
