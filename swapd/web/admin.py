@@ -45,7 +45,7 @@ def admin_views(services: Services) -> Blueprint:
             await supervisor.load(model)
             return {"model": model, "state": services.state(model)}
         supervisor.begin_load(model)
-        return {"model": model, "state": services.state(model)}, 202
+        return {"model": model}, 202  # what becomes of it is told by its transitions
 
     return views
 
