@@ -115,7 +115,8 @@ class Scheduler:
             case ShutdownBegan():
                 self._ending = True
             case GraceOver():
-                yield from self._end_all()
+                for seat in self._seats.values():
+                    yield from self._send_away(seat, refusals.shutting_down())
             case Woke():
                 pass  # the walk that follows every fact is the point
             case _:
@@ -190,10 +191,6 @@ class Scheduler:
         for ticket in sorted(seat.serving):
             yield Revoke(ticket, refusal)
 
-    def _end_all(self) -> Iterator[Effect]:
-        for seat in self._seats.values():
-            yield from self._send_away(seat, refusals.shutting_down())
-
     def _reconfigure(self, new: Reconfigured) -> Iterator[Effect]:
         self._policy, self._rules = new.policy, new.rules
         for model, terms in new.models.items():
@@ -264,7 +261,7 @@ class Scheduler:
 
     def _swap(self, now: float) -> Iterator[Effect]:
         made = self._plan(now)
-        self._claims &= {seat.model for seat in made.order if not self._has_its_place(seat)}
+        self._claims &= {seat.model for seat in made.order if self._needs_its_place(seat)}
         held = {model for models in self._unloads.values() for model in models}
         ahead: list[Seat] = []  # whose turn comes first, and whose place is kept for that
         for seat in made.order:
@@ -327,7 +324,8 @@ class Scheduler:
         if when is not None:
             yield WakeAt(when)
 
-    # -- words for the above -----------------------------------------------------------
+    def _needs_its_place(self, seat: Seat) -> bool:
+        return seat.state is not ModelState.STOPPING and not self._has_its_place(seat)
 
     def _has_its_place(self, seat: Seat) -> bool:
         return seat.is_open and self._is_alone(seat)
@@ -339,10 +337,12 @@ class Scheduler:
     def _victims(self, target: ModelId, *beside: ModelId) -> frozenset[ModelId]:
         """Return who must go for ``target``, if ``beside`` had a place, too.
 
-        Whoever's place is being made counts as having it; but ``target`` itself does not, or
+        Whoever's place is being made counts as having it.  ``target`` counts if it stays, or
         a policy that never evicts for a model that runs would take it for one.
         """
-        places = self._up() | (self._claims - {target}) | {*beside}
+        places = self._up() | self._claims | {*beside}
+        if not self._seats[target].is_loaded:
+            places.discard(target)
         return self._policy.victims(target, places).evict
 
     def _up(self) -> set[ModelId]:
