@@ -52,6 +52,8 @@ class Reloader:
                 new = await trio.to_thread.run_sync(self._load, self._ports)
             except InvalidConfig as invalid:
                 _log.error("the new configuration has problems, the old one stays:\n%s", invalid)
+            except Exception:  # noqa: BLE001  whatever it is, it must not take the models along
+                _log.exception("the new configuration cannot be read, the old one stays")
             else:
                 self._go_over_to(new)
 

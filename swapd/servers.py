@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import trio
 
+from swapd.config.changes import is_same_process
 from swapd.config.models import Model
 from swapd.ids import ModelId
 from swapd.process.actor import RunServer
@@ -30,7 +31,7 @@ class Servers:
     def of(self, models: Mapping[ModelId, Model]) -> dict[ModelId, RunServer]:
         """Return how each of ``models`` is run from now on.
 
-        How it is stopped holds for what runs already, too.
+        How it is stopped holds for what runs already, too, as long as that is the same process.
         """
         self._models.update(models)
         return {name: self._server_of(model) for name, model in models.items()}
@@ -41,14 +42,15 @@ class Servers:
         spec = ServerSpec(
             argv=model.argv,
             env={**os.environ, **dict(entry.split("=", 1) for entry in model.env)},
-            stopping=partial(self._stopping, model.id),
+            stopping=partial(self._stopping, model),
             address=_local_address(model.proxy),
             start_timeout=model.start_timeout,
         )
         return partial(run_server, spec, self._guardian, probe=probe, hurry=self._hurry)
 
-    def _stopping(self, name: ModelId) -> Stopping:
-        model = self._models[name]
+    def _stopping(self, started: Model) -> Stopping:
+        newest = self._models[started.id]
+        model = newest if is_same_process(started, newest) else started
         return Stopping(model.stop_argv, model.unload_timeout)
 
 

@@ -243,7 +243,9 @@ class Supervisor:
 
     def view(self, model: ModelId) -> ModelView:
         """Tell what is known of ``model`` now."""
-        actor = self._actors[model]
+        actor = self._actors.get(model)
+        if actor is None:  # a reload brought it, and has not come to us yet
+            return ModelView(model, pid=None, in_flight=0, waiting=0, error=None)
         return ModelView(
             model,
             pid=actor.pid,

@@ -12,6 +12,13 @@ from watchfiles import awatch
 LOOK_EVERY = 1.0
 
 
+#: Seconds for which nothing may change before a change counts as whole.
+SETTLE = 0.3
+
+#: What counts in a folder, as where the configuration is read.
+SUFFIXES = frozenset({".yaml", ".yml"})
+
+
 class Watch:
     """Sees every change to some files from its making on, however it is written."""
 
@@ -37,7 +44,11 @@ class Watch:
             rust_timeout=int(LOOK_EVERY * 1000),
             yield_on_timeout=True,
         ):
-            seen, self._seen = self._seen, self._look()
+            seen, settling = self._seen, self._look()
+            while settling != self._seen:  # a file may be half written: wait until it is whole
+                self._seen = settling
+                await trio.sleep(SETTLE)
+                settling = self._look()
             if self._seen != seen:
                 changed()
 
@@ -47,9 +58,10 @@ class Watch:
 
 def _state(path: Path) -> object:
     """Return something that differs when what ``path`` leads to has changed."""
-    if path.is_dir():
-        return [(entry.name, _state(entry)) for entry in sorted(path.iterdir()) if entry.is_file()]
     try:
+        if path.is_dir():
+            entries = sorted(entry for entry in path.iterdir() if entry.suffix in SUFFIXES)
+            return [(entry.name, _state(entry)) for entry in entries]
         found = path.stat()
     except OSError:
         return None

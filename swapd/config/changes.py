@@ -17,12 +17,13 @@ def changed_processes(old: Config, new: Config) -> frozenset[ModelId]:
     """
     both = old.models.keys() & new.models.keys()
     return frozenset(
-        name for name in both if _process(old.models[name]) != _process(new.models[name])
+        name for name in both if not is_same_process(old.models[name], new.models[name])
     )
 
 
-def _process(model: Model) -> tuple[object, ...]:
-    return model.argv, model.env, model.proxy
+def is_same_process(old: Model, new: Model) -> bool:
+    """Tell whether both start the same process at the same address."""
+    return (old.argv, old.env, old.proxy) == (new.argv, new.env, new.proxy)
 
 
 def newly_preloaded(old: Config, new: Config) -> tuple[ModelId, ...]:

@@ -1,7 +1,6 @@
 """Decides which model runs next.  No I/O, no clock, no tasks: facts in, effects out.
 
-Time is an argument, never a call: a fact arrives with ``now`` (seconds on a clock that
-never steps back), and the scheduler asks to be woken by returning a WakeAt.
+Time is an argument: a fact comes with ``now`` (seconds on a monotonic clock), a WakeAt asks.
 
 Rule 1: everything that decides lives on this floor; the supervisor only obeys.
 Rule 2: a fact is recorded first, then the whole queue is walked, oldest first.
@@ -200,7 +199,7 @@ class Scheduler:
             if not seat.configured:
                 yield from self._refuse_all(seat, refusals.was_removed(model))
             if seat.is_loaded and (model in new.changed or not seat.configured):
-                seat.leave_by = new.drain_by
+                seat.leave_by = min(seat.leave_by or new.drain_by, new.drain_by)
 
     # -- what can be done now ----------------------------------------------------------
 
@@ -331,8 +330,9 @@ class Scheduler:
         return seat.is_open and self._is_alone(seat)
 
     def _is_alone(self, seat: Seat) -> bool:
-        """Tell whether a ready model has its place to itself."""
-        return not self._policy.victims(seat.model, self._up()).evict
+        """Tell whether a ready model has its place to itself, but for what a reload took out."""
+        victims = self._policy.victims(seat.model, self._up()).evict
+        return not any(self._seats[victim].configured for victim in victims)
 
     def _victims(self, target: ModelId, *beside: ModelId) -> frozenset[ModelId]:
         """Return who must go for ``target``, if ``beside`` had a place, too.

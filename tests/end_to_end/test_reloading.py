@@ -96,6 +96,21 @@ async def expect_new(running: Running) -> None:
     assert b"I am new." in (await running.chat("alpha")).body
 
 
+async def test_the_old_process_is_stopped_in_the_way_it_was_started_with(tmp_path: Path) -> None:
+    def stopped_by(word: str) -> str:
+        stop = f"sh -c 'echo stopped the {word} way >> {tmp_path}/stops; kill ${{PID}}'"
+        return configuration({"alpha": {"cmd": fake("alpha", "--say", word), "cmdStop": stop}})
+
+    old = stopped_by("old")
+    async with run_swapd(tmp_path, old) as running:
+        await running.chat("alpha")
+        rewrite(tmp_path, stopped_by("new"), ports_of=old)
+        await reload(running)
+        assert b"new" in (await running.chat("alpha")).body
+        assert (await running.ask("GET", "/unload")).status == 200
+    assert (tmp_path / "stops").read_text() == "stopped the old way\nstopped the new way\n"
+
+
 async def test_models_come_and_go(tmp_path: Path) -> None:
     old = configuration({"alpha": fake("alpha")})
     async with run_swapd(tmp_path, old) as running:

@@ -720,6 +720,29 @@ def test_nobody_takes_the_place_of_a_model_that_is_taken_out_before_it_is_gone(
     )  # fmt: skip
 
 
+def test_what_runs_beside_a_model_that_is_taken_out_serves_on() -> None:
+    both = Reconfigured({B: Terms()}, GroupEviction({"g": group("b")}), frozenset(), drain_by=300.0)
+    replay(
+        grouped(g=side_by_side("a", "b")),
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST),
+        RequestArrived(T2, B), StartModel(B, G1, REQUEST),
+        ModelReady(A, G1), Admit(T1, A, G1),
+        ModelReady(B, G1), Admit(T2, B, G1),
+        both, WakeAt(300.0),
+        RequestArrived(T3, B), Admit(T3, B, G1), WakeAt(300.0),
+    )  # fmt: skip
+
+
+def test_another_reload_does_not_put_off_the_end_of_a_drain(scheduler: Scheduler) -> None:
+    replay(
+        scheduler,
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST),
+        ModelReady(A, G1), Admit(T1, A, G1),
+        reconfigured(A, B, changed=[A], drain_by=60.0), WakeAt(60.0),
+        30.0, reconfigured(A, B, changed=[A], drain_by=90.0), WakeAt(60.0),
+    )  # fmt: skip
+
+
 def test_a_model_that_comes_back_goes_on_counting_its_lives(scheduler: Scheduler) -> None:
     replay(
         scheduler,
