@@ -4,30 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import cast
 
 import yaml
 
+from swapd.config.composer import COLLECTIONS, MAX_DEPTH, PLAIN, STR, Composer
 from swapd.config.environment import has_uses, shielded, unshielded
 from swapd.config.problems import Problems
 from swapd.config.scalars import text_of, typed
 from swapd.config.tree import Entry, KeyPath, List, Map, Node, Place, Scalar, ScalarValue
 
-#: Deeper is no configuration, and the parser's recursion must not be ours to lose.
-_MAX_DEPTH = 100
 #: More values than any configuration has: an alias of aliases that multiplies without end.
 _MAX_NODES = 100_000
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_PLAIN = "plain"
-_STR = "tag:yaml.org,2002:str"
 _KINDS: dict[str, tuple[type, ...]] = {
     "tag:yaml.org,2002:int": (int,),
     "tag:yaml.org,2002:float": (float, int),
     "tag:yaml.org,2002:bool": (bool,),
     "tag:yaml.org,2002:null": (type(None),),
 }
-_COLLECTIONS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
 def read_document(text: str, file: str, problems: Problems) -> Map:
@@ -38,9 +33,9 @@ def read_document(text: str, file: str, problems: Problems) -> Map:
     """
     empty = Map({}, Place(file, 1, 1))
     try:
-        loader = _Loader(shielded(text.removeprefix("\ufeff")))
+        loader = Composer(shielded(text.lstrip("\ufeff")))
         root = loader.get_node() if loader.check_node() else None
-        more = root is not None and loader.check_node()
+        more = root is not None and _goes_on(loader)
         builder = _Builder(file, loader.anchors_at, problems)
         tree = builder.build(root, ()) if root is not None else None
     except (yaml.YAMLError, ValueError, OverflowError) as error:
@@ -52,38 +47,20 @@ def read_document(text: str, file: str, problems: Problems) -> Map:
     return _as_mapping(tree, empty, problems)
 
 
+def _goes_on(loader: Composer) -> bool:
+    """Say whether anything follows the document that was read, be it YAML or not."""
+    try:
+        return loader.check_node()
+    except yaml.YAMLError:
+        return True
+
+
 def _as_mapping(tree: Node | None, empty: Map, problems: Problems) -> Map:
     if isinstance(tree, Map):
         return tree
     if tree is not None and not (isinstance(tree, Scalar) and tree.value is None):
         problems.add(tree.place, (), "the configuration must be a mapping of keys to values")
     return empty
-
-
-class _Loader(yaml.SafeLoader):
-    """PyYAML's parser, which leaves the typing of scalars to us and remembers anchors."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.anchors_at: list[int] = []
-        self._depth = 0
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event: yaml.NodeEvent = self.peek_event()  # type: ignore[no-untyped-call]
-        mark = cast(yaml.Mark, event.start_mark)
-        if self._depth > _MAX_DEPTH:
-            raise yaml.composer.ComposerError(None, None, "nested too deeply", mark)
-        if event.anchor and not isinstance(event, yaml.AliasEvent):
-            self.anchors_at.append(mark.index)
-        self._depth += 1
-        node = super().compose_node(parent, index)
-        self._depth -= 1
-        return node
-
-    def resolve(self, kind: type[yaml.Node], value: str, implicit: object) -> str:
-        if kind is yaml.ScalarNode:
-            return _PLAIN if isinstance(implicit, tuple) and implicit[0] else _STR
-        return _COLLECTIONS[kind is yaml.SequenceNode]
 
 
 class _Builder:
@@ -100,7 +77,7 @@ class _Builder:
         """Return our node for PyYAML's, or None for one that is refused."""
         self._count += 1
         place = self._place(node)
-        if self._count > _MAX_NODES or len(self._open) > _MAX_DEPTH:
+        if self._count > _MAX_NODES or len(self._open) > MAX_DEPTH:
             message = "the document contains excessive aliasing"
             raise yaml.composer.ComposerError(None, None, message, node.start_mark)
         if any(node is outer for outer in self._open):
@@ -108,7 +85,7 @@ class _Builder:
             return None
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
-        if node.tag not in _COLLECTIONS:
+        if node.tag not in COLLECTIONS:
             self._refuse(place, path, f"the tag {node.tag} is not supported")
             return None
         self._open.append(node)
@@ -170,15 +147,15 @@ class _Builder:
         if text is None:
             self._refuse(place, path, "half of a surrogate pair is no character")
             return None
-        if node.tag not in (_PLAIN, _STR, *_KINDS):
+        if node.tag not in (PLAIN, STR, *_KINDS):
             self._refuse(place, path, f"the tag {node.tag} is not supported")
             return None
-        value: ScalarValue = text if node.tag == _STR else typed(text)
+        value: ScalarValue = text if node.tag == STR else typed(text)
         later = has_uses(text)  # its type shows when the environment is known
         if node.tag in _KINDS and type(value) not in _KINDS[node.tag] and not later:
             self._refuse(place, path, f"this is no {node.tag.rpartition(':')[2]}")
             return None
-        return Scalar(value, place, literal=node.style == "|", plain=node.tag != _STR)
+        return Scalar(value, place, literal=node.style == "|", plain=node.tag != STR)
 
     def _refuse(self, place: Place, path: KeyPath, message: str) -> None:
         self._problems.add(place, path, message)
@@ -186,7 +163,7 @@ class _Builder:
     def _anchor_homes(self, root: yaml.MappingNode) -> frozenset[str]:
         """Return the keys of ``root`` under which anchors are defined."""
         starts = [key.start_mark.index for key, _ in root.value]
-        ends = [*starts[1:], root.end_mark.index]
+        ends = [*starts, root.end_mark.index][1:]
         return frozenset(
             str(key.value)
             for (key, _), start, end in zip(root.value, starts, ends, strict=True)
@@ -208,7 +185,7 @@ def _characters(text: str) -> str | None:
 
 
 def _is_merge(key: yaml.Node) -> bool:
-    return isinstance(key, yaml.ScalarNode) and key.tag == _PLAIN and key.value == "<<"
+    return isinstance(key, yaml.ScalarNode) and key.tag == PLAIN and key.value == "<<"
 
 
 def _place_of_error(error: Exception, text: str, file: str) -> Place:

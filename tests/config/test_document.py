@@ -41,15 +41,43 @@ def complaints(text: str) -> list[str]:
         ("'<<': 1", {"<<": 1}),
         ("1: a\ntrue: b", {"1": "a", "true": "b"}),
         ("a: |\n  x\n  y\n", {"a": "x\ny\n"}),
+        ("{}", {}),
+        ("--- {}", {}),
+        ("a: &k 1\nb: *k\nc: &k 2\nd: *k", {"a": 1, "b": 1, "c": 2, "d": 2}),
+        ("a: &k [&k 1, *k]", {"a": [1, 1]}),
     ],
 )
 def test_documents_are_read(text: str, value: Plain) -> None:
     assert plain(read(text)) == value
 
 
-def test_only_the_first_document_counts_and_the_others_are_mentioned() -> None:
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a:\tx", {"a": "x"}),
+        ("a: x\t# c", {"a": "x"}),
+        ("a:\t\n  b: 'x'\t\n  c: y \t", {"a": {"b": "x", "c": "y"}}),
+        ("a: foo\tbar \t baz\n  end", {"a": "foo\tbar \t baz end"}),
+        ("a: [a,\tb\t,\tc]\t", {"a": ["a", "b", "c"]}),
+        ('{\n\t"a": {\n\t\t"b":\t[\n\t\t\t1\n\t\t]\n\t}\n}\n', {"a": {"b": [1]}}),
+        ("a: |\n  x\n  \ty", {"a": "x\n\ty"}),
+    ],
+)
+def test_a_tab_may_stand_wherever_it_does_not_indent(text: str, value: Plain) -> None:
+    assert plain(read(text)) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "place"), [("a:\n\tb: 1", "2:1"), ("a:\n  b: 1\n \tc: 1", "3:2"), ("\ta: 1", "1:1")]
+)
+def test_a_tab_that_indents_is_told_where_it_stands(text: str, place: str) -> None:
+    assert complaints(text) == [f"c.yaml:{place}: a tab must not indent, use spaces"]
+
+
+@pytest.mark.parametrize("rest", ["---\na: 2\n", "---\n@b", "...\n%F\n{{", "...\nb: [\n"])
+def test_only_the_first_document_counts_and_the_others_are_mentioned(rest: str) -> None:
     problems = Problems()
-    tree = read_document("a: 1\n---\na: 2\n", "c.yaml", problems)
+    tree = read_document(f"a: 1\n{rest}", "c.yaml", problems)
     assert plain(tree) == {"a": 1}
     assert problems.warnings == ("c.yaml: only the first of several YAML documents is read",)
 
