@@ -90,7 +90,7 @@ def _own(document: Map, environ: Mapping[str, str], problems: Problems) -> Map:
     """Return what one document says to swapd; only macros are left to put in."""
     tree = with_environment(_without_private_keys(document), environ, problems)
     _report_odd_ids(tree, problems)
-    _warn_of_no_keys(tree, problems)
+    _report_no_keys(tree, problems)
     return tree
 
 
@@ -103,11 +103,12 @@ def _report_odd_ids(tree: Map, problems: Problems) -> None:
             problems.add(entry.key.place, ("models", name), message)
 
 
-def _warn_of_no_keys(tree: Map, problems: Problems) -> None:
-    """Warn of ``apiKeys`` that holds nothing: whoever writes it means to keep people out."""
+def _report_no_keys(tree: Map, problems: Problems) -> None:
+    """Report ``apiKeys`` that holds nothing: whoever writes it means to keep people out."""
     keys = tree.get("apiKeys")
     if is_null(keys) and keys:
-        problems.warn(keys.place, ("apiKeys",), "holds no key: all may enter")
+        message = "holds no key; write apiKeys: [] to let all enter"
+        problems.add(keys.place, ("apiKeys",), message)
 
 
 def _without_private_keys(tree: Map) -> Map:

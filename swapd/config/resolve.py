@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -120,14 +121,25 @@ def _check_store(settings: Settings, reporter: Reporter) -> None:
     if settings.store is None:
         return
     path = ("store", "path")
-    file = Path(settings.store.path)
     if not settings.store.path:
         reporter.require(path, "a store needs a path, the file to write")
     elif "\0" in settings.store.path:
         reporter.report(path, "must not contain a NUL character")
-    elif file.is_dir():
-        reporter.report(path, "is a directory, not a file")
-    elif file.exists() and not os.access(file, os.W_OK):
-        reporter.report(path, "is not writable")
-    elif not file.exists() and not os.access(file.parent, os.W_OK):
-        reporter.report(path, f"the directory {file.parent} is not there or not writable")
+    elif obstacle := _obstacle(Path(settings.store.path)):
+        reporter.report(path, obstacle)
+
+
+def _obstacle(file: Path) -> str | None:
+    """Return why ``file`` cannot be written, None if it can."""
+    try:
+        mode = file.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        folder = file.parent
+        if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
+            return None
+        return f"the directory {folder} is not there or not writable"
+    except OSError as error:
+        return f"cannot be written: {error.strerror}"
+    if stat.S_ISDIR(mode):
+        return "is a directory, not a file"
+    return None if os.access(file, os.W_OK) else "is not writable"

@@ -83,7 +83,10 @@ class Settings(Section):
     )
     api_keys: tuple[Annotated[Text, AfterValidator(api_key)], ...] = Field(
         default=(),
-        description="Keys of which clients must bring one. Default: none, all may enter.",
+        description=(
+            "Keys of which clients must bring one; `[]` is none, and nothing at all an error. "
+            "Default: none, all may enter."
+        ),
     )
     routing: RoutingSettings = Field(
         default=RoutingSettings(), description="Which models may run together, and who comes first."

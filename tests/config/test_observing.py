@@ -141,15 +141,29 @@ def test_a_store_is_a_file_that_can_be_written(tmp_path: Path) -> None:
         ("{path: ' '}", "1:15: store.path: a store needs a path, the file to write"),
         ("{path: FOLDER}", "1:15: store.path: is a directory, not a file"),
         ("{path: FOLDER/no/such/x.db}", "1:15: store.path: the directory "),
+        ("{path: FILE/x.db}", "1:15: store.path: the directory "),
+        (f"{{path: FOLDER/{'x' * 300}}}", "1:15: store.path: cannot be written: File name too"),
+        (f"{{path: FOLDER/{'x' * 300}/y}}", "1:15: store.path: cannot be written: File name too"),
+        ("{path: LOOP}", "1:15: store.path: cannot be written: "),
         ('{path: "a\\0"}', "1:15: store.path: must not contain a NUL character"),
         ("{path: x, maxRows: -1}", "1:27: store.maxRows: must be at least 0"),
     ],
 )
 def test_what_is_no_store_is_told(tmp_path: Path, store: str, message: str) -> None:
-    text = f"store: {store.replace('FOLDER', str(tmp_path))}"
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for word, file in (("FOLDER", ""), ("FILE", "file"), ("LOOP", "loop")):
+        store = store.replace(word, str(tmp_path / file))
+    text = f"store: {store}"
     assert complaint(text).startswith(message)
 
 
-def test_a_list_of_keys_without_a_key_is_mentioned() -> None:
-    (warning,) = parse("apiKeys:\n  # - secret", "c").warnings
-    assert warning == "c:1:9: apiKeys: holds no key: all may enter"
+@pytest.mark.parametrize("keys", ["", "\n  # - secret", " ~", " ${env.EMPTY}"])
+def test_a_list_of_keys_that_says_nothing_is_no_open_door(keys: str) -> None:
+    told = complaint(f"apiKeys:{keys}", {"EMPTY": ""})
+    assert told.endswith("apiKeys: holds no key; write apiKeys: [] to let all enter")
+
+
+def test_an_empty_list_of_keys_lets_all_enter() -> None:
+    config = parse("apiKeys: []", "c")
+    assert (config.api_keys, config.warnings) == ((), ())
