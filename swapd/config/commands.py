@@ -50,6 +50,11 @@ def without_comments(command: str) -> str:
     return "\n".join(line for line, _, comment in lines if not comment)
 
 
+def comments_blanked(command: str) -> str:
+    """Return ``command`` with its comment lines emptied, so that each line keeps its number."""
+    return "\n".join("" if comment else line for line, _, comment in _scanned(command))
+
+
 def outside_comments(command: str, change: Callable[[str], str]) -> str:
     """Return ``command`` with ``change`` made to each line that is no comment."""
     return "\n".join(line if comment else change(line) for line, _, comment in _scanned(command))

@@ -11,10 +11,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 
-from swapd.config.commands import COMMANDS, outside_comments
+from swapd.config.commands import COMMANDS, comments_blanked, outside_comments
 from swapd.config.problems import Problems
 from swapd.config.scalars import Unquoted, text_of, typed
-from swapd.config.tree import Entry, KeyPath, List, Map, Node, Scalar, ScalarValue
+from swapd.config.tree import Entry, KeyPath, List, Map, Node, Place, Scalar, ScalarValue
 
 _NAME = r"env\.([a-zA-Z_][a-zA-Z0-9_]*)"
 _USE = re.compile(rf"\$\{{{_NAME}\}}")
@@ -86,34 +86,50 @@ class _Environment:
     def _key(self, key: Scalar, path: KeyPath) -> Scalar:
         if not isinstance(key.value, str):
             return key
-        return replace(key, value=self._text(key, key.value, path))
+        self._report(key, key.value, path)
+        return replace(key, value=self._text(key.value))
 
     def _value(self, node: Scalar, text: str, path: KeyPath) -> ScalarValue:
         if len(path) == 3 and path[0] == "models" and path[2] in COMMANDS:
-            return outside_comments(text, lambda line: self._text(node, line, path))
-        filled = self._text(node, text, path)
+            self._report(node, comments_blanked(text), path)
+            return outside_comments(text, self._text)
+        self._report(node, text, path)
+        filled = self._text(text)
         if not node.plain:
             return filled
         return _typed_later(filled, alone=bool(_USE.fullmatch(text)))
 
-    def _text(self, node: Scalar, text: str, path: KeyPath) -> str:
+    def _text(self, text: str) -> str:
+        """Return ``text`` with each variable in it that can be used."""
+
         def value_of(use: re.Match[str]) -> str:
-            name = use[1]
-            value = self._environ.get(name)
-            if value is None:
-                message = f"the environment variable {name} is not set"
-            elif _UNFIT.search(value):
-                message = f"the environment variable {name} holds newlines or is no text"
-            else:
-                self._warn_of_nesting(node, name, value, path)
-                return value
-            self._problems.add(node.place, path, message)
-            return use[0]
+            return use[0] if self._objection(use[1]) else self._environ[use[1]]
 
         return _USE.sub(value_of, text)
 
-    def _warn_of_nesting(self, node: Scalar, name: str, value: str, path: KeyPath) -> None:
-        if _USE.search(value):
+    def _objection(self, name: str) -> str | None:
+        """Return why the variable ``name`` cannot be used, None if it can."""
+        value = self._environ.get(name)
+        if value is None:
+            return f"the environment variable {name} is not set"
+        if _UNFIT.search(value):
+            return f"the environment variable {name} holds newlines or is no text"
+        return None
+
+    def _report(self, node: Scalar, text: str, path: KeyPath) -> None:
+        """Report each variable that cannot be used in the ``text`` of ``node``."""
+        places: dict[str, Place] = {}
+        for use in _USE.finditer(text):
+            objection = self._objection(use[1])
+            if objection:
+                line = text.count("\n", 0, use.start())
+                places.setdefault(objection, node.place_of_line(line))
+            else:
+                self._warn_of_nesting(node, use[1], path)
+        self._problems.add_all(path, places)
+
+    def _warn_of_nesting(self, node: Scalar, name: str, path: KeyPath) -> None:
+        if has_uses(self._environ[name]):
             message = f"the environment variable {name} uses another one, which stays as it is"
             self._problems.warn(node.place, path, message)
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from swapd.config.commands import COMMANDS, comments_blanked
 from swapd.config.problems import Problems, did_you_mean
 from swapd.config.scalars import text_of
 from swapd.config.tree import (
@@ -101,11 +102,15 @@ class Leftovers:
 
     def report_one(self, scalar: Scalar, path: KeyPath, written: Node | None) -> None:
         """Report the macros that ``scalar`` uses, where the text that uses them was ``written``."""
-        for name in sorted(used(scalar)):
+        names = sorted(used(scalar))
+        places: dict[str, Place] = {}
+        for name in names:
             message = self._message(name)
             if message:
-                place = self._origin(name, used(written)) or scalar.place
-                self._problems.add(place, path, message)
+                origin = self._origin(name, used(written))
+                places[message] = origin or _place_of_use(name, scalar, path, written)
+        self._problems.add_all(path, places)
+        if names:
             self._problems.excuse(scalar.place, path)
 
     def _message(self, name: str) -> str | None:
@@ -132,6 +137,17 @@ class Leftovers:
             to_see += sorted(inner - seen)
             seen |= inner
         return None
+
+
+def _place_of_use(name: str, scalar: Scalar, path: KeyPath, written: Node | None) -> Place:
+    """Return where ``scalar``, as it was ``written`` at ``path``, uses the macro ``name``."""
+    if not isinstance(written, Scalar) or written.place != scalar.place:
+        return scalar.place
+    text = text_of(written.value)
+    if path[-1] in COMMANDS:
+        text = comments_blanked(text)
+    before, use, _ = text.partition(f"${{{name}}}")
+    return written.place_of_line(before.count("\n")) if use else scalar.place
 
 
 def _expanded(scalar: Scalar, macros: Sequence[Macro]) -> Scalar:

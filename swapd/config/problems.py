@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -23,7 +23,7 @@ class Problem:
 
 
 class Problems:
-    """What the passes of one load found; the first problem of a path speaks for that path.
+    """What the passes of one load found; the first that complains of a path speaks for it.
 
     A value that one pass refused is mended to its default for the next passes; what those say
     about the same path would only repeat the first problem in other words.  And what stands
@@ -40,11 +40,17 @@ class Problems:
 
     def add(self, place: Place, path: KeyPath, message: str) -> None:
         """Record that ``path`` is wrong, unless that is known."""
-        if path and (place.file, path) in self._paths:
-            return
-        self._paths.add((place.file, path))
-        if self._is_news(place, message):
-            self._found.append(Problem(place, path, message))
+        self.add_all(path, {message: place})
+
+    def add_all(self, path: KeyPath, places: Mapping[str, Place]) -> None:
+        """Record all that is wrong with ``path`` at once: messages, and where each is due."""
+        told = {place.file for place in places.values() if (place.file, path) in self._paths}
+        for message, place in places.items():
+            if path and place.file in told:
+                continue
+            self._paths.add((place.file, path))
+            if self._is_news(place, message):
+                self._found.append(Problem(place, path, message))
 
     def excuse(self, place: Place, path: KeyPath) -> None:
         """Say that ``path`` cannot be right, for a reason that is recorded elsewhere."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from swapd.config.problems import Problems
 from swapd.config.tree import KeyPath, Map, Scalar, find, key_place, place_of
 
@@ -31,9 +33,16 @@ class Reporter:
 
     def report_line(self, path: KeyPath, line: int, message: str) -> None:
         """Record a problem in line ``line`` (from 0) of the text as it was written at ``path``."""
-        written = self.written(path)
-        place = written.place_of_line(line) if written else place_of(self._tree, path)
-        self._problems.add(place, path, message)
+        self.report_lines(path, {message: line})
+
+    def report_lines(self, path: KeyPath, lines: Mapping[str, int]) -> None:
+        """Record several problems at once, by their messages, as ``report_line`` records one."""
+        written, place = self.written(path), place_of(self._tree, path)
+        places = {
+            message: written.place_of_line(line) if written else place
+            for message, line in lines.items()
+        }
+        self._problems.add_all(path, places)
 
     def written(self, path: KeyPath) -> Scalar | None:
         """Return what the file says at ``path``, None if it came from somewhere else."""

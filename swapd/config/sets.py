@@ -42,6 +42,7 @@ class _Sets:
         self._path = path
         self._names = names
         self._reporter = reporter
+        self._is_broken = False
         self._models: dict[str, ModelId | None] = {
             name: names.model(given.vars.get(name, name)) for name in (*names.models, *given.vars)
         }
@@ -52,10 +53,8 @@ class _Sets:
         if not self._given.sets:
             self._reporter.require((*self._path, "sets"), "at least one set is needed")
         sets = {name: found for name in self._given.sets if (found := self._set(name))}
-        if len(sets) < len(self._given.sets) or not sets:
-            return None
         order = self._order(sets)
-        if order is None:
+        if self._is_broken or not sets:
             return None
         return Matrix(MappingProxyType(sets), order, MappingProxyType(costs))
 
@@ -95,14 +94,19 @@ class _Sets:
         except BadSet as bad:
             complaints.append(bad)
         self._tell(name, text, complaints)
-        return None if complaints or expression is None else ModelSet(name, text, expression)
+        self._is_broken |= bool(complaints)
+        return ModelSet(name, text, expression) if expression else None
 
     def _tell(self, name: str, text: str, complaints: list[BadSet]) -> None:
-        """Report what is wrong with a set: its first mistake, with a caret under it."""
-        for bad in sorted(complaints, key=lambda bad: bad.offset)[:1]:
-            line = text.count("\n", 0, bad.offset)
-            message = pointed_out(str(bad), text, bad.offset) if text.strip() else str(bad)
-            self._reporter.report_line((*self._path, "sets", name), line, message)
+        """Report what is wrong with a set, each mistake once, with a caret under it."""
+        offsets: dict[str, int] = {}
+        for bad in sorted(complaints, key=lambda bad: bad.offset):
+            offsets.setdefault(str(bad), bad.offset)
+        lines: dict[str, int] = {}
+        for words, offset in offsets.items():
+            message = pointed_out(words, text, offset) if text.strip() else words
+            lines[message] = text.count("\n", 0, offset)
+        self._reporter.report_lines((*self._path, "sets", name), lines)
 
     def _leaf(self, word: str, at: int, complaints: list[BadSet]) -> Expression:
         model = self._models.get(word)
@@ -123,8 +127,8 @@ class _Sets:
             return f"{quoted(word)} is a set, write +{word}"
         return f"unknown variable or model {quoted(word)}{did_you_mean(word, self._models)}"
 
-    def _order(self, sets: Mapping[str, ModelSet]) -> tuple[str, ...] | None:
-        """Return the names of ``sets``, each after those it refers to; None if that goes round."""
+    def _order(self, sets: Mapping[str, ModelSet]) -> tuple[str, ...]:
+        """Return the names of ``sets``, each after those it refers to, and report circles."""
         done: list[str] = []
         way: dict[str, Iterator[str]] = {}  # from a set down to the one that is looked at
         for name in sets:
@@ -138,8 +142,8 @@ class _Sets:
                     del way[last]
                 elif inner in way:
                     self._report_circle([*way][[*way].index(inner) :])
-                    return None
-                elif inner not in done:
+                    self._is_broken = True
+                elif inner in sets and inner not in done:
                     way[inner] = references(sets[inner].expression)
         return tuple(done)
 

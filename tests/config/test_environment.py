@@ -160,3 +160,14 @@ def test_any_value_is_the_same_afterwards(value: str) -> None:
     assert isinstance(bare, Scalar)
     assert quoted.value == value
     assert bare.value is None or bare.value == value
+
+
+def test_every_variable_of_a_value_that_is_not_set_is_told_in_its_line() -> None:
+    text = "models:\n  m:\n    cmd: |\n      x ${PORT}\n      # ${env.A}\n      ${env.B}${env.A}\n"
+    text += "      ${env.A}\n    env: ['A=${env.C}${env.D}']\n"
+    assert complaints(text) == [
+        "6:1: models.m.cmd: the environment variable B is not set",
+        "6:1: models.m.cmd: the environment variable A is not set",
+        "8:11: models.m.env[0]: the environment variable C is not set",
+        "8:11: models.m.env[0]: the environment variable D is not set",
+    ]

@@ -147,3 +147,22 @@ def test_ports_end_at_the_highest() -> None:
     assert caught.value.problems == (
         "c.yaml:2:42: models.b.cmd: ${PORT} would be 65536, and 65535 is the highest port",
     )
+
+
+def test_every_unknown_macro_of_a_value_is_told_in_its_line() -> None:
+    command = "".join(f"      {line}\n" for line in ("x ${PORT}", "# ${foo}", "${bar}", "${foo}"))
+    with pytest.raises(InvalidConfig) as caught:
+        parse(f"models:\n  m:\n    cmd: |\n{command}", "c.yaml")
+    assert caught.value.problems == (
+        "c.yaml:6:1: models.m.cmd: unknown macro ${bar}",
+        "c.yaml:7:1: models.m.cmd: unknown macro ${foo}",
+    )
+
+
+def test_every_unknown_macro_of_one_line_is_told() -> None:
+    with pytest.raises(InvalidConfig) as caught:
+        parse("models: {m: {cmd: 'x ${PORT}', env: ['A=${foo}${bar}${foo}']}}", "c.yaml")
+    assert [problem.rpartition(": ")[2] for problem in caught.value.problems] == [
+        "unknown macro ${bar}",
+        "unknown macro ${foo}",
+    ]

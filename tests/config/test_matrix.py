@@ -222,3 +222,19 @@ def test_macros_work_in_sets() -> None:
 
 def test_every_broken_set_is_told() -> None:
     assert len(complaints(f"matrix: {{sets: {{s: (, t: +x, u: a}}}}{MODELS}")) == 2
+
+
+def test_every_mistake_of_a_set_is_told_once() -> None:
+    found = complaints(f"matrix: {{sets: {{s: x & y | x & +z}}}}{MODELS}")
+    assert [line.partition(": matrix.sets.s: ")[2].partition("\n")[0] for line in found] == [
+        'unknown variable or model "x"',
+        'unknown variable or model "y"',
+        'there is no set "z"',
+    ]
+
+
+def test_circles_are_told_beside_other_mistakes() -> None:
+    sets = "s: nobody, a1: +a2, a2: +a1 | x1, b1: +b1, c1: +gone"
+    found = complaints(f"matrix: {{sets: {{{sets}}}}}{MODELS}")
+    assert len(found) == 5
+    assert sum("in a circle" in problem for problem in found) == 2
