@@ -11,7 +11,7 @@ from swapd.config.environment import with_environment
 from swapd.config.expansion import resolve_macros
 from swapd.config.merge import merged
 from swapd.config.ports import Ports
-from swapd.config.problems import Problems, quoted
+from swapd.config.problems import Problems, did_you_mean, quoted
 from swapd.config.reporting import Reporter
 from swapd.config.resolve import resolve
 from swapd.config.scalars import text_of
@@ -21,6 +21,9 @@ from swapd.config.sources import read_sources
 from swapd.config.tree import Map, is_null
 from swapd.config.validation import read_settings
 from swapd.ids import ModelId
+
+#: What is so like a known key is a slip of the fingers; ``defaults`` or ``common`` is no slip.
+_SLIP = 0.8
 
 
 def load(
@@ -88,6 +91,7 @@ def assemble(
 
 def _own(document: Map, environ: Mapping[str, str], problems: Problems) -> Map:
     """Return what one document says to swapd; only macros are left to put in."""
+    _warn_of_likely_slips(document, problems)
     tree = with_environment(_without_private_keys(document), environ, problems)
     _report_odd_ids(tree, problems)
     _report_no_keys(tree, problems)
@@ -111,10 +115,23 @@ def _report_no_keys(tree: Map, problems: Problems) -> None:
         problems.add(keys.place, ("apiKeys",), message)
 
 
+def _warn_of_likely_slips(tree: Map, problems: Problems) -> None:
+    """Warn of keys that seem to exist only for their anchors, but look like a known one."""
+    for key in tree.entries.keys() & _mere_homes(tree):
+        hint = did_you_mean(key, Settings.known_keys(), _SLIP)
+        if hint and not is_private(key):
+            message = f"is read for its anchors only{hint}"
+            problems.warn(tree.entries[key].key.place, (key,), message)
+
+
 def _without_private_keys(tree: Map) -> Map:
     """Drop the top-level keys that are a person's own, or exist only to define anchors."""
-    homes = tree.anchor_homes - {*Settings.known_keys()}
+    homes = _mere_homes(tree)
     for key in tree.entries:
         if is_private(key) or key in homes:
             tree = tree.without(key)
     return tree
+
+
+def _mere_homes(tree: Map) -> frozenset[str]:
+    return tree.anchor_homes - {*Settings.known_keys()}

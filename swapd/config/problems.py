@@ -104,10 +104,10 @@ def quoted(text: str) -> str:
     return f'"{_printable(text if len(text) <= 60 else text[:57] + "...")}"'
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a hint at the known word that ``word`` resembles, or nothing."""
+def did_you_mean(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
+    """Return a hint at the known word that ``word`` resembles, from 0 to 1, or nothing."""
     by_lower = {name.lower(): name for name in known}
-    close = get_close_matches(word.lower(), by_lower, n=1)
+    close = get_close_matches(word.lower(), by_lower, n=1, cutoff=likeness)
     return f", did you mean {by_lower[close[0]]}?" if close else ""
 
 

@@ -248,3 +248,10 @@ def test_no_macros_are_a_crash(
 ) -> None:
     root = {"macros": everywhere, "models": {"m": {**model, "macros": own}}}
     only_problems(str(yaml.safe_dump(root, sort_keys=False)))
+
+
+def test_a_misspelt_key_with_an_anchor_below_it_is_mentioned() -> None:
+    text = "modles:\n  m: &m {cmd: x}\ndefaults: &d {ttl: 1}\nx-model: &x {}\n"
+    assert parse(text, "c.yaml").warnings == (
+        "c.yaml:1:1: modles: is read for its anchors only, did you mean models?",
+    )
