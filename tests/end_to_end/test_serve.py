@@ -284,6 +284,22 @@ async def test_the_last_words_of_a_failed_start_are_shown(tmp_path: Path) -> Non
         assert answer.error.endswith("its last words:\nloading\ncannot open model")
 
 
+@pytest.mark.slow
+async def test_a_model_that_never_gets_healthy_is_told_when_its_time_is_over(
+    tmp_path: Path,
+) -> None:
+    models = {"sick": fake("sick", "--never-healthy"), **TWO}
+    config = configuration(models, healthCheckTimeout=15)  # the least there is
+    async with run_swapd(tmp_path, config) as running:
+        began = trio.current_time()
+        with trio.fail_after(15 + LONG):
+            answer = await running.chat("sick")
+        assert trio.current_time() - began >= 15
+        assert answer.status == 503
+        assert "not ready within 15 s: last answer of the health check: status 503" in answer.error
+        assert said(await running.chat("alpha")) == "I am alpha."
+
+
 async def test_a_taken_port_fails_the_start_by_name(tmp_path: Path) -> None:
     async with run_swapd(tmp_path, configuration(TWO)) as running:
         listing = json.loads((tmp_path / "config.yaml").read_text())
