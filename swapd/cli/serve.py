@@ -91,3 +91,5 @@ def _log_to_stderr() -> None:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s"
     )
+    # It tells of each change in a watched folder: with our own log in it, of its own telling.
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)

@@ -111,6 +111,24 @@ async def test_the_old_process_is_stopped_in_the_way_it_was_started_with(tmp_pat
     assert (tmp_path / "stops").read_text() == "stopped the old way\nstopped the new way\n"
 
 
+async def test_a_model_that_is_taken_out_is_shown_until_it_is_gone(tmp_path: Path) -> None:
+    old = configuration({"alpha": fake("alpha")})
+    async with (
+        run_swapd(tmp_path, old) as running,
+        running.open_chat("alpha", fake={"chunks": 100_000, "interval": 0.05}) as stream,
+    ):
+        await first_word(stream)
+        rewrite(tmp_path, configuration({"beta": fake("beta")}), ports_of=old)
+        await reload(running)
+        seen = {entry["model"]: entry for entry in (await running.snapshot())["models"]}
+        assert (seen["alpha"]["state"], seen["alpha"]["in_flight"]) == ("ready", 1)
+        assert seen["beta"]["state"] == "stopped"
+        await stream.aclose()
+        with trio.fail_after(LONG):
+            await running.until_said("alpha: stopping -> stopped (reload)")
+        assert [entry["model"] for entry in (await running.snapshot())["models"]] == ["beta"]
+
+
 async def test_models_come_and_go(tmp_path: Path) -> None:
     old = configuration({"alpha": fake("alpha")})
     async with run_swapd(tmp_path, old) as running:
@@ -153,4 +171,5 @@ async def test_a_watched_configuration_reloads_by_itself(tmp_path: Path) -> None
         rewrite(tmp_path, configuration({"beta": fake("beta")}), ports_of=old)
         with trio.fail_after(LONG):
             await running.until_said("configuration reloaded: new: beta; removed: alpha")
+        assert not any("change detected" in line for line in running.lines)
         assert (await running.chat("beta")).status == 200
