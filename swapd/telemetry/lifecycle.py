@@ -18,7 +18,7 @@ from typing import Self
 import trio
 
 from swapd.ids import ModelId
-from swapd.policy.life import Transition
+from swapd.policy.life import ModelState, Transition
 
 #: How many transitions a client that comes back may have missed.
 HISTORY = 4096
@@ -107,6 +107,11 @@ class Lifecycle:
     def latest(self, model: ModelId) -> Event | None:
         """Return the last transition of ``model``, or None if it never was started."""
         return self._latest.get(model)
+
+    def alive(self) -> set[ModelId]:
+        """Return every model that is not stopped, also one that a reload has taken out."""
+        latest = self._latest.items()
+        return {model for model, event in latest if event.transition.new != ModelState.STOPPED}
 
     def since(self, model: ModelId) -> float:
         """Return when ``model`` came into its present state, in Unix seconds."""

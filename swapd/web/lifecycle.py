@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from quart import Blueprint, websocket
 
-from swapd.config.models import Model
+from swapd.ids import ModelId
 from swapd.supervisor import Waiting
 from swapd.telemetry.lifecycle import Event, Subscription, TooSlow
 from swapd.web.services import Services
@@ -59,11 +59,12 @@ def snapshot(services: Services, *, gap: bool) -> str:
 
     ``gap`` tells a client that wanted to resume that it has missed something.
     """
+    names = services.config.models.keys() | services.lifecycle.alive()
     message: dict[str, object] = {
         "type": "snapshot",
         "instance": services.lifecycle.instance,
         "seq": services.lifecycle.seq,
-        "models": [_model(model, services) for model in services.models()],
+        "models": [_model(model, services) for model in sorted(names)],
         "queue": [_place(place) for place in services.supervisor.queue()],
     }
     if gap:
@@ -78,13 +79,13 @@ def transition(event: Event) -> str:
     return msgspec.json.encode({**stamp, **change}).decode()
 
 
-def _model(model: Model, services: Services) -> dict[str, object]:
-    latest = services.lifecycle.latest(model.id)
-    seen = services.supervisor.view(model.id)
+def _model(model: ModelId, services: Services) -> dict[str, object]:
+    latest = services.lifecycle.latest(model)
+    seen = services.supervisor.view(model)
     return {
-        "model": model.id,
-        "state": services.state(model.id),
-        "since": services.lifecycle.since(model.id),
+        "model": model,
+        "state": services.state(model),
+        "since": services.lifecycle.since(model),
         "generation": latest.transition.generation if latest else 0,
         "pid": seen.pid,
         "in_flight": seen.in_flight,
