@@ -12,6 +12,7 @@
 #     │   ├── TooManyRequests    the model has as many requests as it may have at once
 #     │   └── ModelUnavailable   not startable, unloaded, or swapd is ending
 #     └── UpstreamFailed     the model's server broke the exchange
+#         └── UpstreamUnreachable    nothing of the request can have reached it
 
 from __future__ import annotations
 
@@ -74,3 +75,7 @@ class ModelUnavailable(TryLater):
 
 class UpstreamFailed(RequestError):
     """The model's server broke the exchange before its end."""
+
+
+class UpstreamUnreachable(UpstreamFailed):
+    """Nothing of the request can have reached the model's server: it may be asked again."""

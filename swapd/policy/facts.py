@@ -53,6 +53,29 @@ class ModelReady:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelFailing:
+    """This generation ends by itself: its process is gone, or is ended for being hung.
+
+    It serves nobody any more; a ModelStopped will follow.
+    """
+
+    model: ModelId
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStuck:
+    """Something of this generation lives on after SIGKILL; ``why`` is for people.
+
+    It keeps its place, maybe for ever: nobody may wait for its ModelStopped.
+    """
+
+    model: ModelId
+    generation: Generation
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelStopped:
     """The process group of this generation is gone; ``error`` says why if nobody asked."""
 
@@ -97,6 +120,8 @@ Fact: TypeAlias = (
     | LoadRequested
     | UnloadRequested
     | ModelReady
+    | ModelFailing
+    | ModelStuck
     | ModelStopped
     | Reconfigured
     | ShutdownBegan

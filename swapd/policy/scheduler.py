@@ -35,8 +35,10 @@ from swapd.policy.facts import (
     Fact,
     GraceOver,
     LoadRequested,
+    ModelFailing,
     ModelReady,
     ModelStopped,
+    ModelStuck,
     Reconfigured,
     RequestArrived,
     RequestFinished,
@@ -107,6 +109,10 @@ class Scheduler:
                 yield from self._unload(ticket, models)
             case ModelReady(model, generation):
                 self._record_ready(model, generation, now)
+            case ModelFailing(model, generation):
+                self._record_failing(model, generation)
+            case ModelStuck():
+                pass
             case ModelStopped(model, generation, error):
                 yield from self._record_stopped(model, generation, error)
             case Reconfigured():
@@ -158,15 +164,20 @@ class Scheduler:
         if seat.generation == generation and seat.state is ModelState.STARTING:
             seat.become_ready(now)
 
+    def _record_failing(self, model: ModelId, generation: Generation) -> None:
+        seat = self._seats[model]
+        if seat.generation == generation and seat.is_loaded:
+            seat.state = ModelState.STOPPING
+
     def _record_stopped(
         self, model: ModelId, generation: Generation, error: str | None
     ) -> Iterator[Effect]:
         seat = self._seats[model]
         if seat.generation != generation:
             return
-        was_starting = seat.state is ModelState.STARTING
+        did_not_start = not seat.was_ready
         seat.become_stopped()
-        if was_starting and error is not None:
+        if did_not_start and error is not None:
             yield from self._refuse_all(seat, refusals.did_not_start(model, error))
 
     def _refuse_all(self, seat: Seat, refusal: Refusal) -> Iterator[Effect]:

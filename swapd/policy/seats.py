@@ -54,6 +54,8 @@ class Seat:
     terms: Terms
     state: ModelState = ModelState.STOPPED
     generation: Generation = Generation(0)
+    #: Whether this generation was ready once.
+    was_ready: bool = False
     #: Who waits, in the order of arrival.
     wants: dict[Ticket, Want] = field(default_factory=dict)
     #: Whom the present generation serves.
@@ -116,12 +118,14 @@ class Seat:
         """Begin the next generation."""
         self.state, self.started_at = ModelState.STARTING, now
         self.generation = Generation(self.generation + 1)
+        self.was_ready = False
         self.serving = set()
         return StartModel(self.model, self.generation, reason)
 
     def become_ready(self, now: float) -> None:
         """Begin to serve, first of all those who have waited for it."""
         self.state, self.idle_since = ModelState.READY, now
+        self.was_ready = True
         self.load_seconds = now - self.started_at
         self.turn = set(self.wants)
 

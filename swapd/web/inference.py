@@ -14,17 +14,9 @@ from swapd.errors import NoModelNamed, RequestError, UpstreamFailed
 from swapd.leases import Lease
 from swapd.upstream.exchange import ProxiedRequest, relay
 from swapd.upstream.rewrite import model_of, with_model
+from swapd.web.answers import answer, refuse_entry, show, show_bug
 from swapd.web.connection import Client, Relay
-from swapd.web.errors import (
-    BUG,
-    INTERNAL,
-    METHOD_NOT_ALLOWED,
-    UNAUTHORIZED,
-    envelope,
-    event,
-    headers_of,
-    kind_of,
-)
+from swapd.web.errors import METHOD_NOT_ALLOWED, envelope
 from swapd.web.services import Services
 
 #: Routes whose JSON body names the model.
@@ -140,43 +132,8 @@ def _name_in_query(scope: HTTPScope) -> str:
     return names[0]
 
 
-async def show(error: RequestError, client: Client) -> None:
-    """Tell ``client`` what went wrong, in whatever form it can still be told."""
-    if not client.began:
-        kind = kind_of(error)
-        await answer(client, kind.status, envelope(str(error), kind), headers_of(error))
-        return
-    if client.takes_events:
-        await client.write(event(error))
-    await client.abort()
-
-
-async def show_bug(client: Client) -> None:
-    """Tell ``client`` that it is not to blame, if it can still be told."""
-    if client.began:
-        await client.abort()
-    else:
-        await answer(client, INTERNAL.status, envelope(BUG, INTERNAL), [])
-
-
-async def refuse_entry(client: Client) -> None:
-    """Tell ``client`` that its key is missing or wrong."""
-    body = envelope("invalid or missing API key", UNAUTHORIZED)
-    await answer(client, 401, body, [(b"www-authenticate", b'Basic realm="swapd"')])
-
-
 async def refuse_method(scope: HTTPScope, client: Client) -> None:
     """Tell ``client`` by which methods this route can be asked."""
     message = f"{scope['method']} {scope['path']}: method not allowed"
     allow = (b"allow", ", ".join(methods_of(scope["path"])).encode())
     await answer(client, 405, envelope(message, METHOD_NOT_ALLOWED), [allow])
-
-
-async def answer(
-    client: Client, status: int, body: bytes, headers: list[tuple[bytes, bytes]]
-) -> None:
-    """Send a whole JSON answer."""
-    length = (b"content-length", b"%d" % len(body))
-    await client.begin(status, [(b"content-type", b"application/json"), length, *headers])
-    await client.write(body)
-    await client.finish()
