@@ -1,49 +1,38 @@
 """Every connection that is open: known, watched, and cut when it must be.
 
-The one place that reaches into Hypercorn 0.18; ``install`` checks that it is as we know it.
-Each rule cures a defect of it, and has a test on raw sockets:
+The one place that takes Hypercorn 0.18's handling of a socket over; what is spoken on it is in
+web/http1.py.  Each rule cures a defect of Hypercorn, and has a test on raw sockets:
 
-Rule 1: no HTTP/2.  Its streams have no backpressure and do not end when the answer fails.
-Rule 2: a client that does not read cannot hold a shutdown.  Hypercorn shields its sends, so
+Rule 1: a client that does not read cannot hold a shutdown.  Hypercorn shields its sends, so
     what remains is cut at the socket.
-Rule 3: a client that leaves is noticed, also when nobody reads from it (it pipelined, sent a
+Rule 2: a client that leaves is noticed, also when nobody reads from it (it pipelined, sent a
     stray CRLF or wants to upgrade: h11 is paused then).  Busy sockets are looked at each second.
-Rule 4: an answer that ends before its request was all sent is not lost.  Closing at once would
+Rule 3: an answer that ends before its request was all sent is not lost.  Closing at once would
     reset the connection under it; the rest of the request is swallowed for a moment first.
-Rule 5: websocket pings end with their websocket, not at the next ping.
-Rule 6: a connection whose client has left does not idle: its socket would stay open until then.
-Rule 7: what is no request is told so, in an envelope that is not lost either (see rule 4).  An
-    empty line before a request is no error: some clients send one behind each body.
-Rule 8: a websocket handshake that was refused ends its connection, and what comes before its
-    answer is dropped.  Hypercorn would answer it once more, an error that ends the server.
+Rule 4: a connection whose client has left does not idle: its socket would stay open until then.
 """
 
 from __future__ import annotations
 
-import inspect
-import select
 import socket
 import struct
-import sys
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.metadata import version
 from typing import TypeAlias
 
 import h11
 import hypercorn.trio.run
 import trio
 from hypercorn.config import Config
-from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.protocol.h11 import H11Protocol, H11WSConnection
-from hypercorn.protocol.ws_stream import WSStream
-from hypercorn.trio.task_group import TaskGroup
+from hypercorn.events import Closed, Event, Updated
+from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, LifespanState
 
-from swapd.errors import CannotStart
-from swapd.web.errors import unreadable
+from swapd.web.compatibility import check
+from swapd.web.departures import departed
+from swapd.web.http1 import Http1Protocol, Tasks
 
 Stream: TypeAlias = "trio.SSLStream[trio.SocketStream]"
 
@@ -89,30 +78,8 @@ class Connections:
             await trio.sleep(LOOK_EVERY)
             busy = {connection.fileno(): connection for connection in self._open if connection.busy}
             busy.pop(-1, None)
-            for fd in _left(busy):
+            for fd in departed(busy):
                 busy[fd].cut()
-
-
-if sys.platform == "linux":
-
-    def _left(fds: Collection[int]) -> list[int]:
-        """Return those of ``fds`` whose other end has closed, whatever is still unread."""
-        poll = select.poll()
-        for fd in fds:
-            poll.register(fd, select.POLLRDHUP)
-        return [fd for fd, _ in poll.poll(0)]
-
-else:
-
-    def _left(fds: Collection[int]) -> list[int]:
-        """Return those of ``fds`` whose other end has closed, whatever is still unread."""
-        reads = [select.kevent(fd, select.KQ_FILTER_READ, select.KQ_EV_ADD) for fd in fds]
-        queue = select.kqueue()
-        try:
-            events = queue.control(reads, len(reads), 0) if reads else []
-        finally:
-            queue.close()
-        return [event.ident for event in events if event.flags & select.KQ_EV_EOF]
 
 
 class WatchedConfig(Config):
@@ -173,7 +140,7 @@ class LiveConnection(TCPServer):
         if isinstance(event, Updated | Closed):
             self.busy = isinstance(event, Updated) and not event.idle
         if isinstance(event, Updated) and event.idle and self._read_all.is_set():
-            return  # rule 6
+            return  # rule 4
         if isinstance(event, Closed) and self._is_being_sent_to() and not self._lingers:
             self._lingers = True
             self._task_group.spawn(self._linger)
@@ -186,11 +153,11 @@ class LiveConnection(TCPServer):
         await super()._read_data()
         self._pings.cancel(reason="connection ended")
         self._read_all.set()
-        await self.idle_task.stop()  # rule 6
+        await self.idle_task.stop()  # rule 4
 
     def _speak_http1_only(self) -> None:
         chosen = self.protocol
-        tasks = _Tasks(self._task_group, self._pings)
+        tasks = Tasks(self._task_group, self._pings)
         self._http = Http1Protocol(
             chosen.app,
             chosen.config,
@@ -220,65 +187,6 @@ def _transport_of(stream: Stream | trio.SocketStream) -> trio.SocketStream:
     return stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
 
 
-class Http1Protocol(H11Protocol):
-    """HTTP/1 and websockets, and nothing else (rules 1, 7 and 8)."""
-
-    async def handle(self, event: Event) -> None:
-        """Take what came, but for empty lines between requests and what follows an error."""
-        if isinstance(event, RawData):
-            if self.connection.their_state is h11.ERROR or self._is_shaking_hands():
-                return  # it would be one more error
-            if event.data.startswith((b"\r", b"\n")) and self._is_between_requests():
-                event = RawData(event.data.lstrip(b"\r\n"))
-                if not event.data:
-                    return  # to pass on nothing would be to tell of the end
-        await super().handle(event)
-
-    def _is_shaking_hands(self) -> bool:
-        return isinstance(self.stream, WSStream) and not self.stream.handshake.accepted
-
-    def _is_between_requests(self) -> bool:
-        http = self.connection
-        return http.their_state in {h11.IDLE, h11.DONE} and not http.trailing_data[0]
-
-    async def _check_protocol(self, event: h11.Request) -> None:
-        """Answer in HTTP/1.1, whatever else the client offers to speak."""
-
-    async def _create_stream(self, request: h11.Request) -> None:
-        await super()._create_stream(request)
-        if isinstance(self.connection, H11WSConnection):
-            self.connection.buffer.clear()  # rule 8
-        if isinstance(self.stream, WSStream) and self.stream.closed:
-            await self.send(Closed())  # rule 8
-
-    async def _send_error_response(self, status_code: int) -> None:
-        body = unreadable(status_code)
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            (b"connection", b"close"),
-        ]
-        head = h11.Response(status_code=status_code, headers=headers)
-        for event in (head, h11.Data(data=body), h11.EndOfMessage()):
-            await self._send_h11_event(event)
-
-
-class _Tasks(TaskGroup):
-    """A connection's tasks, of which the pings end when it does (rule 5)."""
-
-    def __init__(self, tasks: TaskGroup, pings: trio.CancelScope) -> None:
-        super().__init__()
-        self._nursery = tasks._nursery
-        self._pings = pings
-
-    def spawn(self, func: Callable[..., Awaitable[None]], *args: object) -> None:
-        super().spawn(self._until_the_end, func, *args)
-
-    async def _until_the_end(self, func: Callable[..., Awaitable[None]], *args: object) -> None:
-        with self._pings:
-            await func(*args)
-
-
 def install() -> None:
     """Have Hypercorn handle the connections of every ``WatchedConfig`` as ``LiveConnection``.
 
@@ -297,45 +205,3 @@ def _connection_of(
     if isinstance(config, WatchedConfig):
         return LiveConnection(app, config, context, state, stream)
     return TCPServer(app, config, context, state, stream)
-
-
-#: What we override or call in Hypercorn, with the parameters that we rely on.
-_SERVER_AS_KNOWN: Mapping[str, str] = {
-    "__init__": "self app config context state stream",
-    "run": "self",
-    "protocol_send": "self event",
-    "_read_data": "self",
-}
-_PROTOCOL_AS_KNOWN: Mapping[str, str] = {
-    "__init__": "self app config context task_group connection_state ssl client server send",
-    "handle": "self event",
-    "_check_protocol": "self event",
-    "_create_stream": "self request",
-    "_send_error_response": "self status_code",
-    "_send_h11_event": "self event",
-}
-
-
-def check(server: type, protocol: type) -> None:
-    """Compare Hypercorn's classes with what we rely on.
-
-    Raises:
-      CannotStart: Something is missing or takes other parameters.
-    """
-    unknown = [
-        f"{owner.__name__}.{name}"
-        for owner, known in ((server, _SERVER_AS_KNOWN), (protocol, _PROTOCOL_AS_KNOWN))
-        for name, parameters in known.items()
-        if _parameters(owner, name) != parameters
-    ]
-    if unknown:
-        raise CannotStart(
-            f"Hypercorn {version('hypercorn')} is not one that swapd can serve with"
-            f" ({', '.join(unknown)} changed); install one with"
-            " pip install 'hypercorn>=0.18,<0.19'"
-        )
-
-
-def _parameters(owner: type, name: str) -> str | None:
-    method = getattr(owner, name, None)
-    return " ".join(inspect.signature(method).parameters) if method is not None else None

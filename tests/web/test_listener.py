@@ -16,8 +16,9 @@ from hypercorn.typing import HTTPScope
 from quart import websocket
 
 from swapd.errors import CannotStart
+from swapd.web.compatibility import check
 from swapd.web.connection import Client, Web
-from swapd.web.connections import STATE_KEY, check
+from swapd.web.connections import STATE_KEY
 from swapd.web.listener import bind, is_loopback, serve, url_of
 from tests.web.raw import (
     LONG,

@@ -1,0 +1,84 @@
+"""HTTP/1 and websockets as Hypercorn reads and writes them, with what it gets wrong set right.
+
+It knows no socket: what comes and goes is handed to it by web/connections.py.  Each rule cures a
+defect of Hypercorn 0.18, and has a test on raw sockets:
+
+Rule 1: no HTTP/2.  Its streams have no backpressure and do not end when the answer fails.
+Rule 2: what is no request is told so, in an envelope that is not lost either.  An empty line
+    before a request is no error: some clients send one behind each body.
+Rule 3: a websocket handshake that was refused ends its connection, and what comes before its
+    answer is dropped.  Hypercorn would answer it once more, an error that ends the server.
+Rule 4: websocket pings end with their websocket, not at the next ping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import h11
+import trio
+from hypercorn.events import Closed, Event, RawData
+from hypercorn.protocol.h11 import H11Protocol, H11WSConnection
+from hypercorn.protocol.ws_stream import WSStream
+from hypercorn.trio.task_group import TaskGroup
+
+from swapd.web.errors import unreadable
+
+
+class Http1Protocol(H11Protocol):
+    """HTTP/1 and websockets, and nothing else (rules 1 to 3)."""
+
+    async def handle(self, event: Event) -> None:
+        """Take what came, but for empty lines between requests and what follows an error."""
+        if isinstance(event, RawData):
+            if self.connection.their_state is h11.ERROR or self._is_shaking_hands():
+                return  # it would be one more error
+            if event.data.startswith((b"\r", b"\n")) and self._is_between_requests():
+                event = RawData(event.data.lstrip(b"\r\n"))
+                if not event.data:
+                    return  # to pass on nothing would be to tell of the end
+        await super().handle(event)
+
+    def _is_shaking_hands(self) -> bool:
+        return isinstance(self.stream, WSStream) and not self.stream.handshake.accepted
+
+    def _is_between_requests(self) -> bool:
+        http = self.connection
+        return http.their_state in {h11.IDLE, h11.DONE} and not http.trailing_data[0]
+
+    async def _check_protocol(self, event: h11.Request) -> None:
+        """Answer in HTTP/1.1, whatever else the client offers to speak."""
+
+    async def _create_stream(self, request: h11.Request) -> None:
+        await super()._create_stream(request)
+        if isinstance(self.connection, H11WSConnection):
+            self.connection.buffer.clear()  # rule 3
+        if isinstance(self.stream, WSStream) and self.stream.closed:
+            await self.send(Closed())  # rule 3
+
+    async def _send_error_response(self, status_code: int) -> None:
+        body = unreadable(status_code)
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        ]
+        head = h11.Response(status_code=status_code, headers=headers)
+        for event in (head, h11.Data(data=body), h11.EndOfMessage()):
+            await self._send_h11_event(event)
+
+
+class Tasks(TaskGroup):
+    """A connection's tasks, of which the pings end when it does (rule 4)."""
+
+    def __init__(self, tasks: TaskGroup, pings: trio.CancelScope) -> None:
+        super().__init__()
+        self._nursery = tasks._nursery
+        self._pings = pings
+
+    def spawn(self, func: Callable[..., Awaitable[None]], *args: object) -> None:
+        super().spawn(self._until_the_end, func, *args)
+
+    async def _until_the_end(self, func: Callable[..., Awaitable[None]], *args: object) -> None:
+        with self._pings:
+            await func(*args)
