@@ -29,7 +29,7 @@ _RECEIVES_PER_YIELD = 16
 class Wire:
     """One connected socket, used by one task at a time."""
 
-    __slots__ = ("_closed", "_receives", "_refused", "_socket", "_unsent")
+    __slots__ = ("_closed", "_receives", "_refused", "_socket", "_unsent", "taken")
 
     def __init__(self, connected: socket.socket) -> None:
         """Own ``connected``, which must not block."""
@@ -38,6 +38,8 @@ class Wire:
         self._receives = 0
         self._refused = False
         self._closed = False
+        #: How many bytes the kernel took so far; of any others the server has not read one.
+        self.taken = 0
 
     @property
     def sent(self) -> bool:
@@ -90,6 +92,7 @@ class Wire:
             while self._unsent and room > 0:
                 sent = self._socket.send(self._unsent[0][:room])
                 room -= sent
+                self.taken += sent
                 self._unsent[0] = self._unsent[0][sent:]
                 if not self._unsent[0]:
                     del self._unsent[0]

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import trio
 
-from swapd.errors import CannotStart, UpstreamFailed
+from swapd.errors import CannotStart, UpstreamFailed, UpstreamUnreachable
 from swapd.upstream.dial import Dialer, Wire, reason_of
 from swapd.upstream.message import Message
 
@@ -143,21 +143,28 @@ class Pool:
         Cancelling closes the connection at once.
 
         Raises:
-          UpstreamFailed: The server cannot be reached, or broke off before its answer.
+          UpstreamUnreachable: Nothing of the request can have reached the server.
+          UpstreamFailed: The server broke off before its answer.
         """
         head = request_head(self._origin, method, target, headers, body)
-        message = Message(method)
         wire = self._checkout()
-        if wire is not None:
-            try:
-                return await self._ask(wire, message, head, body)
-            except UpstreamFailed:
-                if not message.untouched:
-                    raise
-            # The server left while we were asking: it closes connections that were idle for
-            # long.  The body is in memory, so ask again, once, on a connection of our own.
-            message = Message(method)
-        return await self._ask(await self._connect(), message, head, body)
+        if wire is None:
+            return await self._ask(await self._connect(), Message(method), head, body)
+        message = Message(method)
+        try:
+            return await self._ask(wire, message, head, body)
+        except UpstreamFailed as error:
+            if not message.untouched:
+                raise
+            was_sent = not isinstance(error, UpstreamUnreachable)
+        # The server left while we were asking: it closes connections that were idle for
+        # long.  The body is in memory, so ask again, once, on a connection of our own.
+        try:
+            return await self._ask(await self._connect(), Message(method), head, body)
+        except UpstreamUnreachable as error:
+            if was_sent:  # it may be what the server died of
+                raise UpstreamFailed(str(error)) from error
+            raise
 
     def release(self, wire: Wire, *, reusable: bool) -> None:
         """Take a connection back: keep it if it is ``reusable``, else close it."""
@@ -193,12 +200,18 @@ class Pool:
             why = f"no answer within {self._connect_timeout:g} s"
         except OSError as error:
             why = reason_of(error)
-        raise UpstreamFailed(f"could not connect to {self._origin.name}: {why}")
+        raise UpstreamUnreachable(f"could not connect to {self._origin.name}: {why}")
 
     async def _ask(self, wire: Wire, message: Message, head: bytes, body: bytes) -> Response:
+        taken_before = wire.taken
         try:
             _send(wire, head, body)
             await receive_head(message, wire)
+        except UpstreamFailed as error:
+            wire.close()
+            if message.untouched and wire.taken == taken_before:
+                raise UpstreamUnreachable(str(error)) from error
+            raise
         except BaseException:
             wire.close()
             raise
