@@ -21,7 +21,7 @@ from swapd.ids import ModelId
 from swapd.policy.life import ModelState, Reason, Transition
 from swapd.policy.policies import policy_of
 from swapd.policy.scheduler import Scheduler
-from swapd.policy.seats import Rules, Terms
+from swapd.policy.terms import rules_of, terms_of
 from swapd.process.guardian import Guardian
 from swapd.reload import Load, Reloader
 from swapd.servers import Servers
@@ -76,7 +76,7 @@ class App:
         self._pools = Pools(_urls(config))
         self._servers = Servers(self._guardian, hurry=self._ending.kill)
         self._supervisor = Supervisor(
-            Scheduler(_terms(config), policy_of(config), _rules(config)),
+            Scheduler(terms_of(config), policy_of(config), rules_of(config)),
             show=self._show,
             log_of=lambda _: ModelLog(),
         )
@@ -175,9 +175,9 @@ class App:
         self._pools.reconfigure(_urls(config))
         self._services.reconfigure(config)
         self._supervisor.reconfigure(
-            _terms(config),
+            terms_of(config),
             policy_of(config),
-            _rules(config),
+            rules_of(config),
             self._servers.of(config.models),
             changed=changed,
             drain=config.server.drain_timeout,
@@ -210,19 +210,3 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def _urls(config: Config) -> dict[ModelId, str]:
     return {model.id: model.proxy for model in config.models.values()}
-
-
-def _terms(config: Config) -> dict[ModelId, Terms]:
-    return {
-        model.id: Terms(
-            ttl=model.ttl,
-            concurrency_limit=model.concurrency_limit,
-            parallel=model.parallel,
-            priority=config.routing.priority.get(model.id, 0),
-        )
-        for model in config.models.values()
-    }
-
-
-def _rules(config: Config) -> Rules:
-    return Rules(max_wait=config.routing.max_wait, max_queue=config.routing.max_queue)
