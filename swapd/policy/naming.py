@@ -1,10 +1,18 @@
-"""Which model a name means.  Exact and case-sensitive: an ID first, then an alias."""
+"""What a name means.  Exact and case-sensitive.
+
+Rule 1: swapd's own models go before those of peers: an ID first, then an alias.
+Rule 2: a peer's model has a full name that nothing else has; its bare name means it where
+    only one peer has it and nothing of swapd's own is called so.
+Rule 3: a selector is no model: who it stands for is chosen anew for each request.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 
+from swapd.config.peers import PeerModel
+from swapd.config.selectors import Target
 from swapd.errors import UnknownModel
 from swapd.ids import ModelId
 
@@ -15,24 +23,56 @@ LONGEST_NAME = 200
 class Names:
     """Every name that a client may use for a model."""
 
-    def __init__(self, aliases: Mapping[ModelId, Sequence[str]]) -> None:
-        """Know each model's aliases; a model's own ID beats any alias."""
-        self._models = {alias: model for model, all_of in aliases.items() for alias in all_of}
-        self._models.update({str(model): model for model in aliases})
+    def __init__(
+        self,
+        models: Iterable[ModelId],
+        aliases: Mapping[str, ModelId],
+        *,
+        peer_models: Mapping[str, PeerModel],
+        selectors: Collection[str],
+    ) -> None:
+        """Know every name; ``peer_models`` holds bare names only where one peer has them."""
+        self._local = {**aliases, **{str(model): model for model in models}}
+        self._remote = peer_models
+        self._selectors = selectors
 
-    def resolve(self, name: str) -> ModelId:
-        """Return the model that ``name`` means.
+    def find(self, name: str) -> Target | None:
+        """Return the model, swapd's own or a peer's, that ``name`` means, if there is one."""
+        return self._local.get(name) or self._remote.get(name)
+
+    def target(self, name: str) -> Target:
+        """Return the model, swapd's own or a peer's, that ``name`` means.
 
         Raises:
           UnknownModel: If there is none; says which names come near.
         """
-        if name in self._models:
-            return self._models[name]
-        raise UnknownModel(self._unknown(name))
+        if found := self.find(name):
+            return found
+        raise UnknownModel(self._unknown(name, [*self._local, *self._remote, *self._selectors]))
 
-    def _unknown(self, name: str) -> str:
+    def resolve(self, name: str) -> ModelId:
+        """Return the model that swapd runs and that ``name`` means.
+
+        Raises:
+          UnknownModel: If there is none; says which names come near.
+        """
+        match self.find(name):
+            case None:
+                raise UnknownModel(self._unknown(name, [*self._local]))
+            case PeerModel(peer):
+                message = f"{name!r} is a model of the peer {peer!r}, not one that swapd runs"
+                raise UnknownModel(message)
+            case model:
+                return model
+
+    def _unknown(self, name: str, known: list[str]) -> str:
         if len(name) > LONGEST_NAME:
             return f"there is no model {name[:LONGEST_NAME]!r}…"
-        near = get_close_matches(name, self._models, n=3)
+        near = get_close_matches(name, known, n=3)
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
         return f"there is no model {name!r}{hint}"
+
+
+def full_name(target: Target) -> str:
+    """Return the name that is ``target``'s alone."""
+    return target.name if isinstance(target, PeerModel) else target

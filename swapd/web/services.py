@@ -39,7 +39,12 @@ class Services:
     def reconfigure(self, config: Config) -> None:
         """Serve by ``config`` from now on."""
         self.config = config
-        self.names = Names({model.id: model.aliases for model in config.models.values()})
+        self.names = Names(
+            config.models,
+            config.aliases,
+            peer_models=config.peer_models,
+            selectors=config.selectors,
+        )
         self.keys = Keys(config.api_keys)
 
     def state(self, model: ModelId) -> ModelState:

@@ -1,35 +1,71 @@
-"""Which model a name means."""
+"""What a name means: swapd's own models, aliases, models of peers, selectors."""
 
 from __future__ import annotations
 
 import pytest
 
+from swapd.config.peers import PeerModel
 from swapd.errors import UnknownModel
 from swapd.ids import ModelId
-from swapd.policy.naming import Names
+from swapd.policy.naming import Names, full_name
 
-NAMES = Names({ModelId("alpha"): ["gpt-4o", "beta"], ModelId("beta"): []})
+ALPHA, BETA = ModelId("alpha"), ModelId("beta")
+REMOTE, SHARED = PeerModel("there", "remote"), PeerModel("there", "beta")
+NAMES = Names(
+    [ALPHA, BETA],
+    {"gpt-4o": ALPHA, "beta": ALPHA},
+    peer_models={"there/remote": REMOTE, "remote": REMOTE, "there/beta": SHARED, "beta": SHARED},
+    selectors=["any"],
+)
 
 
 @pytest.mark.parametrize(
     ("name", "model"), [("alpha", "alpha"), ("gpt-4o", "alpha"), ("beta", "beta")]
 )
 def test_an_id_beats_an_alias(name: str, model: str) -> None:
-    assert NAMES.resolve(name) == model
+    assert NAMES.target(name) == NAMES.resolve(name) == model
 
 
-@pytest.mark.parametrize("name", ["Alpha", " alpha", "alphabet soup", ""])
-def test_only_the_exact_name_counts(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [("there/remote", REMOTE), ("remote", REMOTE), ("there/beta", SHARED), ("beta", BETA)],
+)
+def test_our_own_models_go_before_those_of_peers(name: str, found: object) -> None:
+    assert NAMES.target(name) == NAMES.find(name) == found
+
+
+@pytest.mark.parametrize("name", ["Alpha", " alpha", "alphabet soup", "", "there/", "any"])
+def test_only_the_exact_name_of_a_model_counts(name: str) -> None:
+    assert NAMES.find(name) is None
+    with pytest.raises(UnknownModel):
+        NAMES.target(name)
     with pytest.raises(UnknownModel):
         NAMES.resolve(name)
 
 
-def test_a_near_miss_is_told_what_comes_near() -> None:
-    with pytest.raises(UnknownModel, match=r"there is no model 'alhpa'; did you mean 'alpha'\?"):
-        NAMES.resolve("alhpa")
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("alhpa", r"; did you mean 'alpha'\?"), ("there/remot", "; did you mean 'there/remote'"),
+     ("ayn", r"; did you mean 'any'\?"), ("something else", "$")],
+)  # fmt: skip
+def test_a_near_miss_is_told_what_comes_near(name: str, hint: str) -> None:
+    with pytest.raises(UnknownModel, match=f"there is no model '{name}'{hint}"):
+        NAMES.target(name)
+
+
+def test_who_asks_for_a_model_to_run_is_told_that_it_is_a_peers() -> None:
+    with pytest.raises(UnknownModel, match="'remote' is a model of the peer 'there', not one"):
+        NAMES.resolve("remote")
+    with pytest.raises(UnknownModel, match=r"there is no model 'there/remot'$"):
+        NAMES.resolve("there/remot")
 
 
 def test_an_endless_name_is_cut() -> None:
     with pytest.raises(UnknownModel) as unknown:
         NAMES.resolve("x" * 100_000)
     assert len(str(unknown.value)) < 300
+
+
+@pytest.mark.parametrize(("target", "name"), [(ALPHA, "alpha"), (REMOTE, "there/remote")])
+def test_every_model_has_a_name_that_is_its_alone(target: ModelId | PeerModel, name: str) -> None:
+    assert full_name(target) == name
