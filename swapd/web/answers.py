@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from swapd.errors import RequestError
 from swapd.web.connection import Client
-from swapd.web.errors import BUG, INTERNAL, UNAUTHORIZED, envelope, event, headers_of, kind_of
+from swapd.web.errors import BUG, Header, Problem, problem_of
+from swapd.web.manner import Manner
 
 
-async def show(error: RequestError, client: Client) -> None:
+async def show(error: RequestError, client: Client, manner: Manner) -> None:
     """Tell ``client`` what went wrong, in whatever form it can still be told."""
+    await tell(problem_of(error), client, manner)
+
+
+async def show_bug(client: Client, manner: Manner) -> None:
+    """Tell ``client`` that it is not to blame, if it can still be told."""
+    await tell(BUG, client, manner)
+
+
+async def tell(problem: Problem, client: Client, manner: Manner) -> None:
+    """Answer with ``problem``; end an answer that has begun with it, so that it looks broken."""
     if not client.began:
-        kind = kind_of(error)
-        await answer(client, kind.status, envelope(str(error), kind), headers_of(error))
+        body = manner.body(problem)
+        await answer(client, problem.kind.status, manner.form.value, body, problem.headers)
         return
     if client.takes_events:
-        await client.write(event(error))
+        await client.write(manner.event(problem, client.last_piece))
     await client.abort()
 
 
-async def show_bug(client: Client) -> None:
-    """Tell ``client`` that it is not to blame, if it can still be told."""
-    if client.began:
-        await client.abort()
-    else:
-        await answer(client, INTERNAL.status, envelope(BUG, INTERNAL), [])
-
-
-async def refuse_entry(client: Client) -> None:
-    """Tell ``client`` that its key is missing or wrong."""
-    body = envelope("invalid or missing API key", UNAUTHORIZED)
-    await answer(client, 401, body, [(b"www-authenticate", b'Basic realm="swapd"')])
-
-
 async def answer(
-    client: Client, status: int, body: bytes, headers: list[tuple[bytes, bytes]]
+    client: Client, status: int, content_type: str, body: bytes, headers: Sequence[Header] = ()
 ) -> None:
-    """Send a whole JSON answer."""
+    """Send a whole answer."""
+    content = (b"content-type", content_type.encode())
     length = (b"content-length", b"%d" % len(body))
-    await client.begin(status, [(b"content-type", b"application/json"), length, *headers])
+    await client.begin(status, [content, length, *headers])
     await client.write(body)
     await client.finish()

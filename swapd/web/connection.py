@@ -107,6 +107,8 @@ class Client:
             self._received.set()
         #: Whether an error can be one more event of the answer that began.
         self.takes_events = False
+        #: What was written last of an answer that takes events.
+        self.last_piece = b""
 
     @property
     def began(self) -> bool:
@@ -134,6 +136,8 @@ class Client:
 
     async def write(self, data: bytes) -> None:
         """Send a piece of the answer; waits for as long as the client does not read."""
+        if self.takes_events:
+            self.last_piece = data
         await self._answer.send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def finish(self) -> None:

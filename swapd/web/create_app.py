@@ -14,17 +14,16 @@ from swapd.web.admin import admin_views
 from swapd.web.connection import Web
 from swapd.web.errors import (
     BUG,
-    INTERNAL,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
     UNAUTHORIZED,
     Kind,
-    envelope,
-    headers_of,
-    kind_of,
+    Problem,
+    problem_of,
 )
 from swapd.web.inference import Inference
 from swapd.web.lifecycle import lifecycle_views
+from swapd.web.manner import Manner
 from swapd.web.models import models_views
 from swapd.web.services import Services
 
@@ -54,44 +53,33 @@ def _check_keys(app: Web, services: Services) -> None:
         scope = request.scope
         if services.keys.admit(scope["path"], list(scope["headers"])):
             return None
-        return _unauthorized()
+        return _told(UNAUTHORIZED)
 
     @app.before_websocket
     async def check_websocket() -> ResponseReturnValue | None:
         scope = websocket.scope
         if services.keys.admit(scope["path"], list(scope["headers"])):
             return None
-        return _unauthorized()
-
-
-def _unauthorized() -> Response:
-    response = _problem("invalid or missing API key", UNAUTHORIZED)
-    response.headers["www-authenticate"] = 'Basic realm="swapd"'
-    return response
+        return _told(UNAUTHORIZED)
 
 
 def _show_errors(app: Web) -> None:
     @app.errorhandler(RequestError)
     async def show_request_error(error: RequestError) -> Response:
-        response = _problem(str(error), kind_of(error))
-        for name, value in headers_of(error):
-            response.headers[name.decode()] = value.decode()
-        return response
+        return _told(problem_of(error))
 
     @app.errorhandler(HTTPException)
     async def show_http_error(error: HTTPException) -> Response:
         asked = f"{request.method} {request.path}" if has_request_context() else websocket.path
         message = f"{asked}: {(error.name or 'error').lower()}"
-        response = _problem(message, _kind_of_http(error))
-        for name, value in error.get_headers():
-            if name.lower() == "allow":
-                response.headers[name] = value
-        return response
+        allow = [value for name, value in error.get_headers() if name.lower() == "allow"]
+        headers = tuple((b"allow", value.encode()) for value in allow)
+        return _told(Problem(message, _kind_of_http(error), headers))
 
     @app.errorhandler(Exception)
     async def show_bug(error: Exception) -> Response:
         _log.error("a request failed for a bug", exc_info=error)
-        return _problem(BUG, INTERNAL)
+        return _told(BUG)
 
 
 def _kind_of_http(error: HTTPException) -> Kind:
@@ -107,5 +95,11 @@ def _kind_of_http(error: HTTPException) -> Kind:
             return Kind(status, "server_error", "internal_error")
 
 
-def _problem(message: str, kind: Kind) -> Response:
-    return Response(envelope(message, kind), kind.status, content_type="application/json")
+def _told(problem: Problem) -> Response:
+    """Return ``problem`` as the answer to the request or handshake that is being served."""
+    manner = Manner.of(request.scope if has_request_context() else websocket.scope)
+    body, form = manner.body(problem), manner.form.value
+    response = Response(body, problem.kind.status, content_type=form)
+    for name, value in problem.headers:
+        response.headers.add(name.decode(), value.decode())
+    return response

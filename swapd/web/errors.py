@@ -1,4 +1,7 @@
-"""How a failure looks to a client: its status, its envelope, and its event in a stream."""
+"""What a failure is for a client: its status, its words and its headers.
+
+How that looks in the shape that the client knows is web/manner.py's.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +34,28 @@ class Kind:
     code: str
 
 
-UNAUTHORIZED = Kind(401, "authentication_error", "unauthorized")
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One failure, as its client is told of it."""
+
+    message: str
+    kind: Kind
+    headers: tuple[Header, ...] = ()
+
+
 NOT_FOUND = Kind(404, "invalid_request_error", "not_found")
 METHOD_NOT_ALLOWED = Kind(405, "invalid_request_error", "method_not_allowed")
 INTERNAL = Kind(500, "server_error", "internal_error")
 
+#: The key is missing or wrong.  The header has browsers ask for it.
+UNAUTHORIZED = Problem(
+    "invalid or missing API key",
+    Kind(401, "authentication_error", "unauthorized"),
+    ((b"www-authenticate", b'Basic realm="swapd"'),),
+)
+
 #: What is said of a bug.
-BUG = "something went wrong inside swapd; its log says what"
+BUG = Problem("something went wrong inside swapd; its log says what", INTERNAL)
 
 #: What is said of what could not be read as a request, by the status that the parser hints at.
 _UNREADABLE = {
@@ -58,16 +76,21 @@ KINDS: dict[type[RequestError], Kind] = {
 }
 
 
+def problem_of(error: RequestError) -> Problem:
+    """Return what clients are told of ``error``."""
+    return Problem(str(error), kind_of(error), headers_of(error))
+
+
 def kind_of(error: RequestError) -> Kind:
-    """Return what clients are told of ``error``, besides its text."""
+    """Return what clients branch on when they meet ``error``."""
     return next((KINDS[base] for base in type(error).__mro__ if base in KINDS), INTERNAL)
 
 
-def headers_of(error: RequestError) -> list[Header]:
+def headers_of(error: RequestError) -> tuple[Header, ...]:
     """Return the headers that go with ``error``: when to try again, if that makes sense."""
     if isinstance(error, TryLater):
-        return [(b"retry-after", b"%d" % max(1, math.ceil(error.retry_after)))]
-    return []
+        return ((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))),)
+    return ()
 
 
 def envelope(message: str, kind: Kind) -> bytes:
@@ -83,11 +106,3 @@ def unreadable(status: int) -> bytes:
     """Return the envelope for what could not be read as a request."""
     message, code = _UNREADABLE.get(status, _UNREADABLE[400])
     return envelope(message, Kind(status, "invalid_request_error", code))
-
-
-def event(error: RequestError) -> bytes:
-    """Return ``error`` as an event for a stream that has begun.
-
-    The blank line before it ends an event that the model's server left unfinished.
-    """
-    return b"\n\ndata: " + envelope(str(error), kind_of(error)) + b"\n\n"

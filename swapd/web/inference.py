@@ -14,9 +14,10 @@ from swapd.errors import NoModelNamed, RequestError, UpstreamFailed
 from swapd.leases import Lease
 from swapd.upstream.exchange import ProxiedRequest, relay
 from swapd.upstream.rewrite import model_of, with_model
-from swapd.web.answers import answer, refuse_entry, show, show_bug
+from swapd.web.answers import show, show_bug, tell
 from swapd.web.connection import Client, Relay
-from swapd.web.errors import METHOD_NOT_ALLOWED, envelope
+from swapd.web.errors import METHOD_NOT_ALLOWED, UNAUTHORIZED, Problem
+from swapd.web.manner import Manner
 from swapd.web.services import Services
 
 #: Routes whose JSON body names the model.
@@ -73,7 +74,7 @@ class Inference:
     async def relay(self, scope: HTTPScope, client: Client) -> None:
         """Answer one request by its model, or by what prevented that."""
         if not self._services.keys.admit(scope["path"], list(scope["headers"])):
-            await refuse_entry(client)
+            await tell(UNAUTHORIZED, client, Manner.of(scope))
         elif scope["method"] not in methods_of(scope["path"]):
             await refuse_method(scope, client)
         else:
@@ -83,10 +84,10 @@ class Inference:
         try:
             await self._ask_model(scope, client)
         except RequestError as error:
-            await show(error, client)
+            await show(error, client, Manner.of(scope))
         except Exception as error:  # noqa: BLE001  whatever it is, its client is told of it
             _log.error("a request failed for a bug", exc_info=error)
-            await show_bug(client)
+            await show_bug(client, Manner.of(scope))
 
     async def _ask_model(self, scope: HTTPScope, client: Client) -> None:
         body = await client.body()
@@ -136,4 +137,4 @@ async def refuse_method(scope: HTTPScope, client: Client) -> None:
     """Tell ``client`` by which methods this route can be asked."""
     message = f"{scope['method']} {scope['path']}: method not allowed"
     allow = (b"allow", ", ".join(methods_of(scope["path"])).encode())
-    await answer(client, 405, envelope(message, METHOD_NOT_ALLOWED), [allow])
+    await tell(Problem(message, METHOD_NOT_ALLOWED, (allow,)), client, Manner.of(scope))

@@ -16,7 +16,7 @@ from swapd.errors import (
     UnknownModel,
     UpstreamFailed,
 )
-from swapd.web.errors import INTERNAL, envelope, event, headers_of, kind_of, unreadable
+from swapd.web.errors import INTERNAL, envelope, headers_of, kind_of, problem_of, unreadable
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,8 @@ def test_whom_it_makes_sense_to_ask_again_later_is_told_in_whole_seconds(
     seconds: float, told: bytes
 ) -> None:
     error = ModelUnavailable("x", retry_after=seconds)
-    assert headers_of(error) == [(b"retry-after", told)]
-    assert headers_of(UpstreamFailed("x")) == []
+    assert headers_of(error) == ((b"retry-after", told),)
+    assert headers_of(UpstreamFailed("x")) == ()
 
 
 def test_an_envelope_has_the_shape_of_openais_api() -> None:
@@ -68,14 +68,11 @@ def test_an_envelope_has_the_shape_of_openais_api() -> None:
     }
 
 
-def test_an_event_ends_what_was_left_unfinished_and_is_whole_itself() -> None:
-    told = event(UpstreamFailed("it broke\nin two"))
-    assert told.startswith(b"\n\ndata: {")
-    assert told.endswith(b"}\n\n")
-    assert told.count(b"\n") == 4
-    assert json.loads(told.strip().removeprefix(b"data: "))["error"]["message"] == (
-        "it broke\nin two"
-    )
+def test_a_problem_is_all_that_is_told_of_a_failure() -> None:
+    problem = problem_of(TooManyRequests("slow down", retry_after=3))
+    assert problem.message == "slow down"
+    assert problem.kind.status == 429
+    assert problem.headers == ((b"retry-after", b"3"),)
 
 
 @pytest.mark.parametrize(
