@@ -8,6 +8,7 @@
 #     ├── BodyTooLarge       the body is larger than swapd takes
 #     ├── NoModelNamed       the request says no model
 #     ├── UnknownModel       the model is in no configuration
+#     ├── UnknownProfile     the profile is in no configuration
 #     ├── TryLater           the same request may succeed later
 #     │   ├── TooManyRequests    the model has as many requests as it may have at once
 #     │   └── ModelUnavailable   not startable, unloaded, or swapd is ending
@@ -54,6 +55,10 @@ class NoModelNamed(RequestError):
 
 class UnknownModel(RequestError):
     """The model that was asked for is not configured."""
+
+
+class UnknownProfile(RequestError):
+    """The profile that was to be active is not configured."""
 
 
 class TryLater(RequestError):

@@ -19,6 +19,7 @@ from swapd.errors import (
     TooManyRequests,
     TryLater,
     UnknownModel,
+    UnknownProfile,
     UpstreamFailed,
 )
 
@@ -70,6 +71,7 @@ KINDS: dict[type[RequestError], Kind] = {
     BodyTooLarge: Kind(413, "invalid_request_error", "request_too_large"),
     NoModelNamed: NOT_FOUND,
     UnknownModel: Kind(404, "invalid_request_error", "model_not_found"),
+    UnknownProfile: NOT_FOUND,
     TooManyRequests: Kind(429, "rate_limit_error", "concurrency_limit"),
     ModelUnavailable: Kind(503, "server_error", "service_unavailable"),
     UpstreamFailed: Kind(502, "server_error", "bad_gateway"),

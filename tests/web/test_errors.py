@@ -14,6 +14,7 @@ from swapd.errors import (
     RequestError,
     TooManyRequests,
     UnknownModel,
+    UnknownProfile,
     UpstreamFailed,
 )
 from swapd.web.errors import INTERNAL, envelope, headers_of, kind_of, problem_of, unreadable
@@ -26,6 +27,7 @@ from swapd.web.errors import INTERNAL, envelope, headers_of, kind_of, problem_of
         (BodyTooLarge("x"), 413, "request_too_large"),
         (NoModelNamed("x"), 404, "not_found"),
         (UnknownModel("x"), 404, "model_not_found"),
+        (UnknownProfile("x"), 404, "not_found"),
         (TooManyRequests("x", retry_after=1), 429, "concurrency_limit"),
         (ModelUnavailable("x", retry_after=1), 503, "service_unavailable"),
         (UpstreamFailed("x"), 502, "bad_gateway"),
