@@ -6,6 +6,7 @@
 # └── RequestError           shown to a client, as one envelope or event
 #     ├── MalformedRequest   the body cannot be understood
 #     ├── BodyTooLarge       the body is larger than swapd takes
+#     ├── BodyNotKept        the body is too large for memory, and the disk does not take it
 #     ├── NoModelNamed       the request says no model
 #     ├── UnknownModel       the model is in no configuration
 #     ├── UnknownProfile     the profile is in no configuration
@@ -47,6 +48,10 @@ class MalformedRequest(RequestError):
 
 class BodyTooLarge(RequestError):
     """The request's body is larger than swapd takes."""
+
+
+class BodyNotKept(RequestError):
+    """The request's body is too large to be held in memory, and the disk does not take it."""
 
 
 class NoModelNamed(RequestError):

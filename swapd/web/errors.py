@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from swapd.errors import (
+    BodyNotKept,
     BodyTooLarge,
     MalformedRequest,
     ModelUnavailable,
@@ -69,6 +70,7 @@ _UNREADABLE = {
 KINDS: dict[type[RequestError], Kind] = {
     MalformedRequest: Kind(400, "invalid_request_error", "bad_request"),
     BodyTooLarge: Kind(413, "invalid_request_error", "request_too_large"),
+    BodyNotKept: Kind(507, "server_error", "insufficient_storage"),
     NoModelNamed: NOT_FOUND,
     UnknownModel: Kind(404, "invalid_request_error", "model_not_found"),
     UnknownProfile: NOT_FOUND,
