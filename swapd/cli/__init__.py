@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from swapd.cli.check import check
+from swapd.cli.explain import explain
 from swapd.cli.schema import schema
 from swapd.cli.serve import serve
 
@@ -18,5 +19,5 @@ def main() -> None:
     """
 
 
-for command in (serve, check, schema):
+for command in (serve, check, schema, explain):
     main.add_command(command)
