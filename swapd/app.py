@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import socket
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -30,8 +29,9 @@ from swapd.telemetry.lifecycle import Lifecycle
 from swapd.telemetry.logs import ModelLog
 from swapd.upstream.pools import Pools
 from swapd.web.create_app import create_app
-from swapd.web.listener import serve
+from swapd.web.listener import Listener
 from swapd.web.services import Services
+from swapd.web.serving import serve
 
 if TYPE_CHECKING:
     from swapd.watch import Watch  # what it needs is imported only where it is asked for
@@ -67,9 +67,10 @@ class Ending:
 class App:
     """All parts of swapd, put together; ``run`` is the tree of their tasks."""
 
-    def __init__(self, config: Config, load: Load) -> None:
-        """Serve ``config``; ``load`` reads it anew when that is asked for."""
+    def __init__(self, config: Config, load: Load, listener: Listener) -> None:
+        """Serve ``config`` on ``listener``; ``load`` reads it anew when that is asked for."""
         self._config = config
+        self._listener = listener
         self._ending = Ending()
         self._guardian = Guardian()
         self._lifecycle = Lifecycle()
@@ -85,25 +86,24 @@ class App:
             supervisor=self._supervisor,
             lifecycle=self._lifecycle,
             pools=self._pools,
+            bound=listener.bound,
             closing=self._ending.closing,
         )
         self._reloader = Reloader(config, load, self._apply)
 
     async def run(
         self,
-        listener: socket.socket,
         *,
         watch: Watch | None = None,
-        task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Serve until SIGINT or SIGTERM, then drain requests, then stop the models.
 
         SIGHUP reloads the configuration.
 
         Args:
-          listener: A listening socket; it is closed when requests are no longer accepted.
           watch: Sees changes of the configuration, if it shall be reloaded on a change.
-          task_status: Started with the URLs when requests are answered.
+          task_status: Started when requests are answered.
         """
         servers = self._servers.of(self._config.models)
         with trio.open_signal_receiver(*_SIGNALS) as signals:
@@ -113,7 +113,8 @@ class App:
                 async with trio.open_nursery() as models:
                     await models.start(self._supervisor.run, servers)
                     async with trio.open_nursery() as http:  # dies first
-                        task_status.started(await http.start(self._serve, listener))
+                        await http.start(self._serve)
+                        task_status.started()
                         http.start_soon(self._follow_configuration, watch)
                         self._preload(self._config.preload)
                         await self._ending.closing.wait()
@@ -131,10 +132,7 @@ class App:
                 _log.info("%s: %s", signal.Signals(number).name, self._ending.press())
 
     async def _serve(
-        self,
-        listener: socket.socket,
-        *,
-        task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._end_requests)
@@ -142,12 +140,13 @@ class App:
                 serving = partial(
                     serve,
                     create_app(self._services),
-                    listener,
+                    self._listener,
                     grace=self._config.server.shutdown_grace + 2 * LAST_WORDS,
                     closing=self._ending.closing,
                     hurry=self._ending.hang_up,
                 )
-                task_status.started(await server.start(serving))
+                await server.start(serving)
+                task_status.started()
             nursery.cancel_scope.cancel(reason="served")
 
     async def _end_requests(self) -> None:

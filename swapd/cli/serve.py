@@ -11,10 +11,9 @@ import click
 from swapd.cli.sources import Sources, exit_on_error, sources_of, with_sources
 
 if TYPE_CHECKING:
-    import socket
-
     from swapd.config.schema import Config
     from swapd.watch import Watch
+    from swapd.web.listener import Listener
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
 
@@ -54,27 +53,25 @@ def serve(
             click.echo(f"warning: {warning}", err=True)
         if idle := list(pending(loaded)):
             click.echo(f"warning: without effect in this version: {', '.join(idle)}", err=True)
-        trio.run(_serve, loaded, sources, bind(listen), watch)
+        with bind(listen) as listener:
+            trio.run(_serve, loaded, sources, listener, watch)
 
 
-async def _serve(
-    config: Config, sources: Sources, listener: socket.socket, watch: Watch | None
-) -> None:
+async def _serve(config: Config, sources: Sources, listener: Listener, watch: Watch | None) -> None:
     from functools import partial
 
     import trio
 
     from swapd.app import App
-    from swapd.web.listener import is_loopback, url_of
 
-    url, port, exposed = url_of(listener), listener.getsockname()[1], not is_loopback(listener)
+    app, bound = App(config, sources.load, listener), listener.bound
     async with trio.open_nursery() as nursery:
-        await nursery.start(partial(App(config, sources.load).run, listener, watch=watch))
-        click.echo(f"swapd listens on {url}, models: {', '.join(config.models) or 'none'}")
-        if exposed and not config.api_keys:
+        await nursery.start(partial(app.run, watch=watch))
+        click.echo(f"swapd listens on {bound.url}, models: {', '.join(config.models) or 'none'}")
+        if bound.is_exposed and not config.api_keys:
             click.echo(
                 "warning: every host that reaches this machine can use swapd: set apiKeys,"
-                f" or use --listen 127.0.0.1:{port}",
+                f" or use --listen 127.0.0.1:{listener.port}",
                 err=True,
             )
 

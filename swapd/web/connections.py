@@ -23,7 +23,7 @@ from typing import TypeAlias
 import h11
 import hypercorn.trio.run
 import trio
-from hypercorn.config import Config
+from hypercorn.config import Config, Sockets
 from hypercorn.events import Closed, Event, Updated
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.tcp_server import TCPServer
@@ -83,9 +83,15 @@ class Connections:
 
 
 class WatchedConfig(Config):
-    """Hypercorn's settings, and where its connections are known."""
+    """Hypercorn's settings, the socket that it serves, and where its connections are known."""
 
     connections: Connections
+    taken: socket.socket
+
+    def create_sockets(self) -> Sockets:
+        """Return the socket that is taken already, as it is."""
+        self.taken.setblocking(False)
+        return Sockets([], [self.taken], [])
 
 
 class LiveConnection(TCPServer):

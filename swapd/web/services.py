@@ -15,6 +15,7 @@ from swapd.supervisor import Supervisor
 from swapd.telemetry.lifecycle import Lifecycle
 from swapd.upstream.pools import Pools
 from swapd.web.auth import Keys
+from swapd.web.bound import Bound
 
 
 class Services:
@@ -27,12 +28,14 @@ class Services:
         supervisor: Supervisor,
         lifecycle: Lifecycle,
         pools: Pools,
+        bound: Bound,
         closing: trio.Event,
     ) -> None:
         """Serve by ``config`` until there is another; ``closing`` is set when swapd ends."""
         self.supervisor = supervisor
         self.lifecycle = lifecycle
         self.pools = pools
+        self.bound = bound
         self.closing = closing
         self.reconfigure(config)
 

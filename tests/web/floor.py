@@ -17,6 +17,7 @@ from swapd.leases import End, Lease
 from swapd.supervisor import ModelView, Supervisor, Waiting
 from swapd.telemetry.lifecycle import Lifecycle
 from swapd.upstream.pools import Pools
+from swapd.web.bound import Bound
 from swapd.web.create_app import create_app
 from swapd.web.services import Services
 from tests.upstream.scripted import Script, Server
@@ -84,6 +85,9 @@ class Reply:
 #: One model with an alias.
 PLAIN: Mapping[str, object] = {"aliases": ["alias"]}
 
+#: Where swapd believes that it listens.
+ON_LOOPBACK = Bound("http://127.0.0.1:8080", is_loopback=True, is_exposed=False)
+
 
 def configured(model: Mapping[str, object], proxy: str, **others: object) -> Config:
     settings = {"cmd": "serve ${PORT}", "proxy": proxy, **model}
@@ -92,7 +96,10 @@ def configured(model: Mapping[str, object], proxy: str, **others: object) -> Con
 
 @asynccontextmanager
 async def floor(
-    *scripts: Script, model: Mapping[str, object] = PLAIN, **others: object
+    *scripts: Script,
+    model: Mapping[str, object] = PLAIN,
+    bound: Bound = ON_LOOPBACK,
+    **others: object,
 ) -> AsyncIterator[Floor]:
     """Serve model ``m``, whose server runs ``scripts``; ``others`` are top-level settings."""
     models, lifecycle = ReadyModels(), Lifecycle(wall_clock=lambda: 1000.0)
@@ -103,6 +110,7 @@ async def floor(
             supervisor=cast(Supervisor, models),
             lifecycle=lifecycle,
             pools=pools,
+            bound=bound,
             closing=trio.Event(),
         )
         async with serving(create_app(services)) as served:

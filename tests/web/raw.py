@@ -13,7 +13,8 @@ import trio
 from hypercorn.typing import HTTPScope
 
 from swapd.web.connection import Client, Relay, Web
-from swapd.web.listener import KEEP_ALIVE, bind, serve
+from swapd.web.listener import bind
+from swapd.web.serving import KEEP_ALIVE, serve
 
 #: Paths that a test serves by a relay and by a Quart view.
 PATHS = ("/relay", "/quart")
@@ -58,7 +59,7 @@ async def serving(
 ) -> AsyncIterator[Served]:
     """Serve ``app`` while the block runs, which may take ``LONG`` seconds."""
     listener = bind("127.0.0.1:0")
-    served = Served(listener.getsockname()[1])
+    served = Served(listener.port)
 
     async def run(*, task_status: trio.TaskStatus[None]) -> None:
         async with trio.open_nursery() as nursery:

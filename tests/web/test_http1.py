@@ -1,0 +1,150 @@
+"""What is spoken on a connection, and what is refused there."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import pytest
+import trio
+import trio.testing
+from hypercorn.typing import HTTPScope
+
+from swapd.web.connection import Client
+from swapd.web.connections import STATE_KEY
+from tests.web.raw import (
+    OPEN_WEBSOCKET,
+    answering,
+    receive_until,
+    relaying,
+    rest,
+    serving,
+)
+
+GET_HELLO = b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+async def test_http_2_with_prior_knowledge_is_refused() -> None:
+    settings = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
+    async with serving(relaying({})) as served:
+        answer = await served.ask(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings)
+    assert answer.startswith(b"HTTP/1.1 4")
+
+
+@pytest.mark.parametrize("body", [b"", b"content-length: 0\r\n"])
+async def test_an_upgrade_to_h2c_is_answered_in_http_1_1(body: bytes) -> None:
+    upgrade = b"connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AA\r\n"
+    head = b"GET /hello HTTP/1.1\r\nhost: x\r\n" + upgrade + body + b"\r\n"
+    async with serving(relaying({})) as served, await served.connect() as client:
+        await client.send_all(head)
+        answer = await receive_until(client, b"hello")
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"hello")
+
+
+async def test_a_long_request_head_is_taken_in_small_pieces() -> None:
+    async with serving(relaying({})) as served, await served.connect() as client:
+        await client.send_all(b"GET /hello HTTP/1.1\r\nhost: x\r\ncookie: ")
+        for _ in range(40):
+            await client.send_all(b"x" * 1000)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        await client.send_all(b"\r\n\r\n")
+        assert (await receive_until(client, b"hello")).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "code"),
+    [
+        (b"\x16\x03\x01hello\r\n\r\n", 400, "bad_request"),
+        (b"GET /hello HTTP/1.1\r\n\r\n", 400, "bad_request"),
+        (b"GET /hello HTTP/1.1\r\nhost: x\r\nx: " + b"x" * 5_000_000, 431, "head_too_large"),
+        (
+            b"POST /hello HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip, chunked\r\n\r\n",
+            501,
+            "not_implemented",
+        ),
+        (
+            b"POST /upload HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+            400,
+            "bad_request",
+        ),
+    ],
+    ids=["garbage", "no_host", "long_head", "coding", "bad_chunk"],
+)
+async def test_what_is_no_request_gets_an_envelope_that_is_not_lost(
+    sent: bytes, status: int, code: str
+) -> None:
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        await client.body()
+
+    async with serving(relaying({"/upload": relay})) as served, await served.connect() as client:
+        await client.send_all(sent)
+        head, _, body = (await rest(client)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 %d" % status)
+    assert json.loads(body)["error"]["code"] == code
+
+
+async def test_a_request_whose_body_is_no_http_is_cancelled_at_once() -> None:
+    """Not only when what is left of it has been swallowed and the connection is closed."""
+    was_open = False
+    cancelled = trio.Event()
+
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        nonlocal was_open
+        try:
+            await client.body()
+        finally:
+            was_open = scope["state"][STATE_KEY].fileno() >= 0
+            cancelled.set()
+
+    head = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    async with serving(answering(relay)) as served, await served.connect() as client:
+        await client.send_all(head + b"zz\r\n")
+        await cancelled.wait()
+    assert was_open
+
+
+@pytest.mark.parametrize("apart", [True, False])
+async def test_empty_lines_before_a_request_are_no_error(apart: bool) -> None:
+    async with serving(relaying({})) as served, await served.connect() as client:
+        for _ in range(2):
+            await client.send_all(b"\r\n\n")
+            if apart:
+                await trio.testing.wait_all_tasks_blocked(0.01)
+            await client.send_all(b"\r\n" + GET_HELLO)
+            assert (await receive_until(client, b"hello")).startswith(b"HTTP/1.1 200")
+        await client.send_eof()
+        assert await rest(client) == b""
+
+
+async def test_an_empty_line_behind_a_body_is_no_error() -> None:
+    post = b"POST /hello HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n{}"
+    async with serving(relaying({})) as served, await served.connect() as client:
+        for _ in range(2):
+            await client.send_all(post)
+            await receive_until(client, b"hello")
+            await client.send_all(b"\r\n")
+
+
+@pytest.mark.parametrize(
+    "handshake", [OPEN_WEBSOCKET.replace(b"13", b"8"), OPEN_WEBSOCKET.replace(b"/ws", b"/no")]
+)
+async def test_a_websocket_that_is_refused_ends_its_connection(handshake: bytes) -> None:
+    async with serving(relaying({})) as served:
+        assert (await served.ask(handshake)).startswith(b"HTTP/1.1 4")
+
+
+async def test_a_client_that_sends_nothing_is_closed_when_its_time_is_over() -> None:
+    async with serving(relaying({}), keep_alive=0.05) as served:
+        assert await served.ask(b"") == b""
+
+
+async def test_a_client_gone_before_it_was_accepted_hurts_nobody() -> None:
+    async with serving(relaying({})) as served:
+        for _ in range(20):
+            client = await served.connect()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            await client.aclose()
+        assert b"hello" in await served.ask(
+            GET_HELLO.replace(b"x\r\n", b"x\r\nconnection: close\r\n")
+        )
