@@ -48,7 +48,12 @@ def explain(
         from swapd.policy.policies import policy_of
 
         loaded = sources.load()
-        names = Names({known.id: known.aliases for known in loaded.models.values()})
+        names = Names(
+            loaded.models,
+            loaded.aliases,
+            peer_models=loaded.peer_models,
+            selectors=loaded.selectors,
+        )
         beside = {names.resolve(name) for name in _listed(running)}
         answer = explained(policy_of(loaded), names.resolve(model), beside)
         click.echo(json.dumps(plain(answer), indent=2) if as_json else _text(answer))
