@@ -27,7 +27,7 @@ def pending(config: Config) -> Iterator[str]:
         "cors": config.cors != Cors(),
     }
     yield from (key for key, is_set in kept.items() if is_set)
-    for key in ("max_body", "allowed_hosts", "header_timeout", "keep_alive", "fast_transport"):
+    for key in ("allowed_hosts", "header_timeout", "keep_alive", "fast_transport"):
         if getattr(config.server, key) != getattr(defaults, key):
             alias = Server.model_fields[key].alias or key
             yield f"server.{alias}"

@@ -13,6 +13,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Protocol
 
 import trio
 
@@ -26,15 +27,23 @@ _SEND_BYTES = 1024 * 1024
 _RECEIVES_PER_YIELD = 16
 
 
+class Source(Protocol):
+    """What is to be sent, piece by piece."""
+
+    async def read(self) -> bytes:
+        """Return the next piece; empty at the end."""
+
+
 class Wire:
     """One connected socket, used by one task at a time."""
 
-    __slots__ = ("_closed", "_receives", "_refused", "_socket", "_unsent", "taken")
+    __slots__ = ("_closed", "_receives", "_refused", "_rest", "_socket", "_unsent", "taken")
 
     def __init__(self, connected: socket.socket) -> None:
         """Own ``connected``, which must not block."""
         self._socket = connected
         self._unsent: list[memoryview] = []
+        self._rest: Source | None = None
         self._receives = 0
         self._refused = False
         self._closed = False
@@ -44,14 +53,19 @@ class Wire:
     @property
     def sent(self) -> bool:
         """Tell whether the kernel took everything."""
-        return not self._unsent and not self._refused
+        return not self._unsent and self._rest is None and not self._refused
 
-    def send(self, *parts: bytes) -> None:
-        """Give the kernel what it takes at once; the rest goes out while ``receive`` waits.
+    def send(self, *parts: bytes, rest: Source | None = None) -> None:
+        """Give the kernel what it takes at once; what is left goes out while ``receive`` waits.
 
         Never fails: what a broken connection means depends on what there is to receive.
+
+        Args:
+          parts: What there is, in order.
+          rest: What follows them, read when there is room for it.
         """
         self._unsent.extend(memoryview(part) for part in parts if part)
+        self._rest = rest
         self._push()
 
     async def receive(self) -> bytes:
@@ -62,12 +76,15 @@ class Wire:
         """
         await self._yield_now_and_then()
         while True:
+            if self._rest is not None and not self._unsent:
+                await self._read_on(self._rest)
             if self._unsent:
                 self._push()
             try:
                 return self._socket.recv(_RECEIVE_BYTES)
             except BlockingIOError:
-                await self._wait()
+                if self._unsent or self._rest is None:
+                    await self._wait()
 
     def is_quiet(self) -> bool:
         """Tell whether nothing came while nobody listened: no end, no stray bytes."""
@@ -86,6 +103,12 @@ class Wire:
             trio.lowlevel.notify_closing(self._socket)
             self._socket.close()
 
+    async def _read_on(self, rest: Source) -> None:
+        if piece := await rest.read():
+            self._unsent.append(memoryview(piece))
+        else:
+            self._rest = None
+
     def _push(self) -> None:
         room = _SEND_BYTES
         try:
@@ -102,6 +125,7 @@ class Wire:
             # It takes no more.  It may have answered before (a 413, say): receive will tell.
             self._refused = True
             self._unsent.clear()
+            self._rest = None
 
     async def _yield_now_and_then(self) -> None:
         self._receives += 1

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from swapd.upstream.bodies.body import Body
 from swapd.upstream.headers import for_client, for_upstream
 from swapd.upstream.http1 import Pool
 
@@ -42,7 +43,7 @@ class ProxiedRequest:
     method: bytes
     target: bytes
     headers: Sequence[tuple[bytes, bytes]]
-    body: bytes
+    body: Body
     client: str | None
 
 

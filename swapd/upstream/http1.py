@@ -17,6 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 import trio
 
 from swapd.errors import CannotStart, UpstreamFailed, UpstreamUnreachable
+from swapd.upstream.bodies.body import Body
 from swapd.upstream.dial import Dialer, Wire, reason_of
 from swapd.upstream.message import Message
 
@@ -136,7 +137,7 @@ class Pool:
         return self._closed
 
     async def request(
-        self, method: bytes, target: bytes, headers: Headers, body: bytes
+        self, method: bytes, target: bytes, headers: Headers, body: bytes | Body
     ) -> Response:
         """Send a request and return the answer as soon as its head is here.
 
@@ -146,7 +147,9 @@ class Pool:
           UpstreamUnreachable: Nothing of the request can have reached the server.
           UpstreamFailed: The server broke off before its answer.
         """
-        head = request_head(self._origin, method, target, headers, body)
+        if isinstance(body, bytes):
+            body = Body(body)
+        head = request_head(self._origin, method, target, headers, body.length)
         wire = self._checkout()
         if wire is None:
             return await self._ask(await self._connect(), Message(method), head, body)
@@ -158,7 +161,7 @@ class Pool:
                 raise
             was_sent = not isinstance(error, UpstreamUnreachable)
         # The server left while we were asking: it closes connections that were idle for
-        # long.  The body is in memory, so ask again, once, on a connection of our own.
+        # long.  The body can be sent again, so ask again, once, on a connection of our own.
         try:
             return await self._ask(await self._connect(), Message(method), head, body)
         except UpstreamUnreachable as error:
@@ -202,7 +205,7 @@ class Pool:
             why = reason_of(error)
         raise UpstreamUnreachable(f"could not connect to {self._origin.name}: {why}")
 
-    async def _ask(self, wire: Wire, message: Message, head: bytes, body: bytes) -> Response:
+    async def _ask(self, wire: Wire, message: Message, head: bytes, body: Body) -> Response:
         taken_before = wire.taken
         try:
             _send(wire, head, body)
@@ -236,22 +239,25 @@ async def _feed(message: Message, wire: Wire) -> None:
         message.broke("reset" if error.errno == errno.ECONNRESET else "broke")
 
 
-def _send(wire: Wire, head: bytes, body: bytes) -> None:
-    if len(body) <= _SMALL_BODY_BYTES:
-        wire.send(head + body)
+def _send(wire: Wire, head: bytes, body: Body) -> None:
+    held = body.held
+    if held is None:
+        wire.send(head, rest=body.reader())
+    elif len(held) <= _SMALL_BODY_BYTES:
+        wire.send(head + held)
     else:
-        wire.send(head, body)
+        wire.send(head, held)
 
 
 def request_head(
-    origin: Origin, method: bytes, target: bytes, headers: Headers, body: bytes
+    origin: Origin, method: bytes, target: bytes, headers: Headers, length: int
 ) -> bytes:
-    """Return a request's head, with what the framing of ``body`` needs."""
+    """Return a request's head, with what the framing of a body of ``length`` needs."""
     lines = [method + b" " + origin.target(target) + b" HTTP/1.1"]
     if not any(name.lower() == b"host" for name, _ in headers):
         lines.append(b"host: " + origin.host_header)
     lines.extend(name + b": " + value for name, value in headers)
-    if body or method in _ALWAYS_SIZED:
-        lines.append(b"content-length: %d" % len(body))
+    if length or method in _ALWAYS_SIZED:
+        lines.append(b"content-length: %d" % length)
     lines.append(b"\r\n")
     return b"\r\n".join(lines)

@@ -18,7 +18,7 @@ class Prober:
           CannotStart: ``base_url`` cannot be used.
         """
         self._origin = Origin(base_url)
-        self._request = request_head(self._origin, b"GET", endpoint.encode(), (), b"")
+        self._request = request_head(self._origin, b"GET", endpoint.encode(), (), 0)
 
     async def probe(self) -> str | None:
         """Return None if the server is ready (200), else what it did, for people to read.

@@ -25,14 +25,16 @@ from hypercorn.typing import (
 from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
 
-from swapd.errors import BodyTooLarge
+from swapd.errors import RequestError
+from swapd.upstream.bodies.body import Body
+from swapd.upstream.bodies.spool import Spool
 from swapd.web.connections import STATE_KEY, LiveConnection
 from swapd.web.target import use_origin_form
 
 Header: TypeAlias = tuple[bytes, bytes]
 
-#: The largest request that is taken, in bytes: images and audio are sent inline.
-MAX_BODY_BYTES = 1024 * 1024 * 1024
+#: The largest body that Quart takes, which holds it in memory: its views want small ones.
+_VIEW_BODY_BYTES = 64 * 1024 * 1024
 
 #: Hypercorn frames an answer itself; what the upstream's hop used is not repeated.
 _FRAMING = frozenset({b"transfer-encoding", b"connection", b"keep-alive"})
@@ -97,14 +99,21 @@ class Client:
     """
 
     def __init__(self, answer: Answer, headers: Sequence[Header], max_body_bytes: int) -> None:
-        """Await the body that ``headers`` announce, and take ``max_body_bytes`` of it at most."""
+        """Await the body that ``headers`` announce.
+
+        Args:
+          answer: What the client will get.
+          headers: Of the request.
+          max_body_bytes: How large the body may be; 0 is no limit.
+        """
         self._answer = answer
-        self._max_body_bytes = max_body_bytes
-        self._body = bytearray()
+        self._body: Body | RequestError | None = None
         self._received = trio.Event()
-        self._is_too_large = (_length_of(headers) or 0) > max_body_bytes
-        if self._is_too_large:
-            self._received.set()
+        self._spool = Spool(max_body_bytes)
+        try:
+            self._spool.expect(_length_of(headers) or 0)
+        except RequestError as refusal:
+            self._refuse(refusal)
         #: Whether an error can be one more event of the answer that began.
         self.takes_events = False
         #: What was written last of an answer that takes events.
@@ -115,18 +124,25 @@ class Client:
         """Tell whether the answer's status is out, so that it cannot be another any more."""
         return self._answer.began
 
-    async def body(self) -> bytes:
-        """Wait for the whole body of the request and give it away: there is one copy of it.
+    async def body(self) -> Body:
+        """Wait for the whole body of the request, which may be asked for once.
+
+        It can be used for as long as this client is open.
 
         Raises:
-          BodyTooLarge: It is larger than the app takes, or is announced to be.
+          BodyTooLarge: It is larger than swapd takes, or is announced to be.
+          BodyNotKept: It is too large for memory, and the disk does not take it.
         """
         await self._received.wait()
-        if self._is_too_large:
-            raise BodyTooLarge(f"the body is larger than {self._max_body_bytes} bytes")
-        body = bytes(self._body)
-        self._body.clear()
+        body, self._body = self._body, None
+        if isinstance(body, RequestError):
+            raise body
+        assert body is not None
         return body
+
+    def close(self) -> None:
+        """Let go of the body."""
+        self._spool.discard()
 
     async def begin(self, status: int, headers: Sequence[Header]) -> None:
         """Send the head of the answer; a ``content-length`` in it must come true."""
@@ -154,21 +170,28 @@ class Client:
         while True:
             message = await receive()
             if message["type"] == "http.request":
-                self._take(message["body"], message.get("more_body", False))
+                await self._take(message["body"], message.get("more_body", False))
             elif message["type"] == "http.disconnect":
                 break
         if not self._answer.complete:
             request.cancel(reason="client left")
 
-    def _take(self, piece: bytes, more: bool) -> None:
-        if len(self._body) + len(piece) > self._max_body_bytes:
-            self._is_too_large = True
-        if self._is_too_large:
-            self._body.clear()
-        else:
-            self._body += piece
-        if not more or self._is_too_large:
-            self._received.set()
+    async def _take(self, piece: bytes, more: bool) -> None:
+        if self._received.is_set():
+            return  # what still comes of a body that was refused
+        try:
+            await self._spool.take(piece)
+            if more:
+                return
+            self._body = await self._spool.finish()
+        except RequestError as refusal:
+            self._refuse(refusal)
+        self._received.set()
+
+    def _refuse(self, refusal: RequestError) -> None:
+        self._body = refusal
+        self._spool.discard()
+        self._received.set()
 
 
 def _length_of(headers: Iterable[Header]) -> int | None:
@@ -211,11 +234,14 @@ class Connection(TrioASGIHTTPConnection):
         self, relay: Relay, receive: ASGIReceiveCallable, answer: Answer
     ) -> None:
         headers = list(self.scope["headers"])
-        client = Client(answer, headers, self.app.config["MAX_CONTENT_LENGTH"])
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(client.watch, receive, nursery.cancel_scope)
-            await relay(self.scope, client)
-            nursery.cancel_scope.cancel(reason="answered")
+        client = Client(answer, headers, self.app.max_body_bytes())
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(client.watch, receive, nursery.cancel_scope)
+                await relay(self.scope, client)
+                nursery.cancel_scope.cancel(reason="answered")
+        finally:
+            client.close()
 
     async def _serve_by_quart(self, receive: ASGIReceiveCallable, answer: Answer) -> None:
         with trio.CancelScope() as request:
@@ -262,14 +288,22 @@ class Web(QuartTrio):
     asgi_http_class = Connection
     asgi_websocket_class = WebsocketConnection
 
-    def __init__(self, import_name: str, *, route_of: RouteOf) -> None:
-        """Leave to Quart what ``route_of`` does not claim."""
+    def __init__(
+        self, import_name: str, *, route_of: RouteOf, max_body_bytes: Callable[[], int] = lambda: 0
+    ) -> None:
+        """Leave to Quart what ``route_of`` does not claim.
+
+        Args:
+          import_name: For Quart.
+          route_of: Says who relays a request.
+          max_body_bytes: Says how large the body of a relayed request may be; 0 is no limit.
+        """
         super().__init__(import_name)
         self.route_of = route_of
+        self.max_body_bytes = max_body_bytes
         self.config["RESPONSE_TIMEOUT"] = None  # Quart would cut every answer at 60 s, silently
         self.config["BODY_TIMEOUT"] = None  # slow uplinks send large images too
-        self.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES  # Quart's 16 MiB are one image
-        self.config["MAX_FORM_MEMORY_SIZE"] = MAX_BODY_BYTES
+        self.config["MAX_CONTENT_LENGTH"] = _VIEW_BODY_BYTES
 
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable

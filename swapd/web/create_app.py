@@ -38,7 +38,11 @@ class _Json(DefaultJSONProvider):
 
 def create_app(services: Services) -> Web:
     """Return the app that answers every request to swapd."""
-    app = Web("swapd", route_of=Inference(services).route_of)
+    app = Web(
+        "swapd",
+        route_of=Inference(services).route_of,
+        max_body_bytes=lambda: services.config.server.max_body,
+    )
     app.json = _Json(app)
     _check_keys(app, services)
     _show_errors(app)

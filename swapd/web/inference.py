@@ -6,14 +6,13 @@ They do not pass through Quart: its connection class hands them here (web/connec
 from __future__ import annotations
 
 import logging
-from urllib.parse import parse_qs
 
 from hypercorn.typing import HTTPScope
 
-from swapd.errors import NoModelNamed, RequestError, UpstreamFailed
+from swapd.errors import RequestError, UpstreamFailed
 from swapd.leases import Lease
+from swapd.upstream.bodies.request import Changes, ModelRequest, read_request
 from swapd.upstream.exchange import ProxiedRequest, relay
-from swapd.upstream.rewrite import model_of, with_model
 from swapd.web.answers import show, show_bug, tell
 from swapd.web.connection import Client, Relay
 from swapd.web.errors import METHOD_NOT_ALLOWED, UNAUTHORIZED, Problem
@@ -90,26 +89,18 @@ class Inference:
             await show_bug(client, Manner.of(scope))
 
     async def _ask_model(self, scope: HTTPScope, client: Client) -> None:
-        body = await client.body()
-        is_named_in_body = scope["method"] == "POST"
-        name = model_of(body) if is_named_in_body else _name_in_query(scope)
-        model = self._services.names.resolve(name)
-        upstream_name = self._services.config.models[model].use_model_name
-        if upstream_name and is_named_in_body:
-            body = with_model(body, upstream_name)
-        async with self._services.supervisor.lease(model) as lease:
-            await self._exchange(self._request(scope, body), lease, client)
-
-    def _request(self, scope: HTTPScope, body: bytes) -> ProxiedRequest:
-        query = scope["query_string"]
-        came_from = scope["client"]
-        return ProxiedRequest(
-            method=scope["method"].encode(),
-            target=scope["raw_path"] + (b"?" + query if query else b""),
-            headers=self._services.keys.without_keys(list(scope["headers"])),
-            body=body,
-            client=came_from[0] if came_from else None,
+        asked = await read_request(
+            scope["method"],
+            scope["query_string"],
+            self._services.keys.without_keys(list(scope["headers"])),
+            await client.body(),
+            max_bytes=self._services.config.server.max_body,
         )
+        model = self._services.names.resolve(asked.model)
+        upstream_name = self._services.config.models[model].use_model_name
+        asked = await asked.changed(Changes(model_in_body=upstream_name))
+        async with self._services.supervisor.lease(model) as lease:
+            await self._exchange(_proxied(scope, asked), lease, client)
 
     async def _exchange(self, request: ProxiedRequest, lease: Lease, client: Client) -> None:
         pool = self._services.pools.of(lease.model, lease.generation)
@@ -126,11 +117,15 @@ async def _explained(error: UpstreamFailed, lease: Lease) -> UpstreamFailed:
     return UpstreamFailed(f"{what}; its process {cause}" if cause else what)
 
 
-def _name_in_query(scope: HTTPScope) -> str:
-    names = parse_qs(scope["query_string"].decode("latin-1")).get("model", [])
-    if not names:
-        raise NoModelNamed("the request names no model: add ?model=NAME")
-    return names[0]
+def _proxied(scope: HTTPScope, asked: ModelRequest) -> ProxiedRequest:
+    came_from = scope["client"]
+    return ProxiedRequest(
+        method=scope["method"].encode(),
+        target=scope["raw_path"] + (b"?" + asked.query if asked.query else b""),
+        headers=asked.headers,
+        body=asked.body,
+        client=came_from[0] if came_from else None,
+    )
 
 
 async def refuse_method(scope: HTTPScope, client: Client) -> None:

@@ -54,6 +54,10 @@ class Connection:
             if size:
                 await self._more()
 
+    async def some(self) -> None:
+        """Return when anything has come."""
+        await self._more()
+
     def reset(self) -> None:
         """Break the connection without a proper end."""
         linger_for_no_time = b"\x01\0\0\0\0\0\0\0"

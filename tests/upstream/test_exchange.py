@@ -9,6 +9,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from swapd.errors import UpstreamFailed
+from swapd.upstream.bodies.body import Body
 from swapd.upstream.exchange import ProxiedRequest, relay
 from swapd.upstream.http1 import Pool
 from tests.upstream.scripted import Connection, answering, serving, staying
@@ -21,7 +22,7 @@ REQUEST = ProxiedRequest(
     method=b"POST",
     target=b"/v1/chat/completions?x=%2F",
     headers=[(b"host", b"swapd:8080"), (b"connection", b"close"), (b"content-length", b"2")],
-    body=b"{}",
+    body=Body(b"{}"),
     client="10.0.0.7",
 )
 

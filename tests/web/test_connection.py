@@ -20,7 +20,8 @@ from tests.web.raw import PATHS, answering, receive_until, relaying, request, se
 
 
 async def echo(scope: HTTPScope, client: Client) -> None:
-    body = await client.body()
+    body = (await client.body()).held
+    assert body is not None
     await client.begin(200, [(b"content-length", b"%d" % len(body))])
     await client.write(body)
     await client.finish()
@@ -163,7 +164,7 @@ async def test_a_body_beyond_the_limit_is_refused_before_its_end(announced: bool
         await client.finish()
 
     app = answering(relay)
-    app.config["MAX_CONTENT_LENGTH"] = 1000
+    app.max_body_bytes = lambda: 1000
     head = b"content-length: 1001\r\n" if announced else b"transfer-encoding: chunked\r\n"
     body = b"" if announced else b"1f4\r\n%s\r\n3e8\r\nx" % (b"x" * 500)
     async with serving(app) as served, await served.connect() as client:
@@ -173,7 +174,7 @@ async def test_a_body_beyond_the_limit_is_refused_before_its_end(announced: bool
 
 async def test_a_body_of_just_the_limit_is_taken() -> None:
     app = answering(echo)
-    app.config["MAX_CONTENT_LENGTH"] = 1000
+    app.max_body_bytes = lambda: 1000
     async with serving(app) as served:
         assert (await served.ask(upload("/", b"x" * 1000))).endswith(b"\r\n\r\n" + b"x" * 1000)
 

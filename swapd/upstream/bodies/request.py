@@ -42,6 +42,7 @@ class ModelRequest:
       query: As it goes on, without the question mark.
       headers: As they go on, but for those of one hop.
       body: As it goes on.
+      is_named_in_body: Whether it is the body that names the model.
     """
 
     model: str
@@ -49,6 +50,7 @@ class ModelRequest:
     query: bytes
     headers: Sequence[Header]
     body: Body
+    is_named_in_body: bool = False
 
     async def changed(self, changes: Changes) -> ModelRequest:
         """Return it with ``changes`` made, and every byte untouched that they do not touch.
@@ -57,7 +59,7 @@ class ModelRequest:
           MalformedRequest: A body would have to be changed that is of no kind that we know.
         """
         name = changes.model_in_body or changes.model
-        if not name or self.body.held in (None, b""):
+        if not name or not self.is_named_in_body:
             return self
         return replace(self, body=Body(with_model(self.body.held or b"", name)))
 
@@ -85,4 +87,4 @@ async def read_request(
             raise NoModelNamed("the request names no model: add ?model=NAME")
         return ModelRequest(names[0], stream=False, query=query, headers=headers, body=body)
     model = model_of(body.held or b"")
-    return ModelRequest(model, stream=False, query=query, headers=headers, body=body)
+    return ModelRequest(model, False, query, headers, body, is_named_in_body=True)

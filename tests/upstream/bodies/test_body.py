@@ -1,0 +1,97 @@
+"""Bodies in memory, in files and in parts of both: what they read as, and what edits leave."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swapd.upstream.bodies.body import PIECE_BYTES, Body, Edit, Stretch
+from swapd.upstream.bodies.nameless import Files
+
+
+async def all_of(body: Body) -> bytes:
+    reader = body.reader()
+    read = b""
+    while piece := await reader.read():
+        read += piece
+    return read
+
+
+def stretch(files: Files, data: bytes) -> Stretch:
+    file = files.open()
+    file.append(b"before" + data + b"behind")
+    return Stretch(file, 6, 6 + len(data))
+
+
+def stored(data: bytes) -> Body:
+    """Return ``data`` as a body in a file."""
+    files = Files()
+    file = files.open()
+    file.append(data)
+    return Body(Stretch(file, 0, len(data)), files=files)
+
+
+@st.composite
+def edited(draw: st.DrawFn) -> tuple[bytes, list[Edit], bytes]:
+    """Draw a body, edits of it, and what they must come to."""
+    kept = draw(st.lists(st.binary(max_size=6), min_size=1, max_size=5))
+    before, after, edits = kept[0], kept[0], []
+    for part in kept[1:]:
+        old, new = draw(st.binary(max_size=4)), draw(st.binary(max_size=4))
+        edits.append(Edit(len(before), len(before) + len(old), new))
+        before, after = before + old + part, after + new + part
+    return before, edits, after
+
+
+@given(edited(), st.booleans())
+async def test_edits_change_what_they_name_and_nothing_else(
+    change: tuple[bytes, list[Edit], bytes], in_file: bool
+) -> None:
+    before, edits, after = change
+    body = stored(before) if in_file else Body(before)
+    changed = body.edited(edits)
+    assert await all_of(changed) == after
+    assert changed.length == len(after)
+    assert await all_of(body) == before
+    if not in_file:
+        assert changed.held == after
+    body.close()
+
+
+@given(
+    st.lists(st.tuples(st.binary(max_size=5), st.booleans()), max_size=4),
+    st.tuples(st.integers(0, 20), st.integers(0, 20)).map(sorted),
+)
+async def test_a_body_in_parts_can_be_edited_across_them(
+    parts: list[tuple[bytes, bool]], place: list[int]
+) -> None:
+    files, whole = Files(), b"".join(part for part, _ in parts)
+    laid = [stretch(files, part) if in_file else part for part, in_file in parts]
+    start, end = (min(at, len(whole)) for at in place)
+    changed = Body(*laid, files=files).edited([Edit(start, end, b"new")])
+    assert await all_of(changed) == whole[:start] + b"new" + whole[end:]
+    files.close()
+
+
+async def test_a_file_is_read_in_pieces_as_often_as_one_likes() -> None:
+    data = bytes(range(256)) * (PIECE_BYTES // 100)
+    body = stored(data)
+    reader = body.reader()
+    assert len(await reader.read()) == PIECE_BYTES
+    assert await all_of(body) == await all_of(body) == data
+    body.close()
+
+
+@pytest.mark.parametrize("in_file", [False, True])
+def test_a_body_can_be_seen_as_a_whole(in_file: bool) -> None:
+    body = stored(b"all of it") if in_file else Body(b"all of it")
+    with body.whole() as seen:
+        assert seen[4:] == b"of it"
+    assert (body.held is None) == in_file
+    body.close()
+
+
+def test_no_body_is_an_empty_one() -> None:
+    with Body().whole() as seen:
+        assert (seen, Body().held, Body().length) == (b"", b"", 0)
