@@ -7,6 +7,7 @@ requests are drained first, then the models are stopped, then their guard goes.
 from __future__ import annotations
 
 import logging
+import random
 import signal
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
@@ -77,7 +78,7 @@ class App:
         self._pools = Pools(_urls(config))
         self._servers = Servers(self._guardian, hurry=self._ending.kill)
         self._supervisor = Supervisor(
-            Scheduler(terms_of(config), policy_of(config), rules_of(config)),
+            Scheduler(terms_of(config), policy_of(config), rules_of(config), random.random),
             show=self._show,
             log_of=lambda _: ModelLog(),
         )

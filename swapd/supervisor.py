@@ -45,22 +45,34 @@ from swapd.process.actor import Log, ModelActor, RunServer, Start, Stop
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One place in the queue; ``waited`` is in seconds."""
+    """One place in the queue, the first being 1; ``waited`` is in seconds.
+
+    It ``waits_for`` those who must be gone before it is served; they must make way for it as
+    soon as it is ``overdue``.
+    """
 
     model: ModelId
     reason: Reason
     waited: float
+    position: int
+    overdue: bool
+    waits_for: tuple[ModelId, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelView:
-    """What the supervisor knows of one model now."""
+    """What the supervisor knows of one model now.
+
+    ``backoff`` is for how many seconds it may not be started, for it has failed; ``error`` is
+    what it died of, or what is wrong with it.
+    """
 
     model: ModelId
-    pid: int | None
-    in_flight: int
-    waiting: int
-    error: str | None
+    pid: int | None = None
+    in_flight: int = 0
+    waiting: int = 0
+    backoff: float = 0.0
+    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +163,8 @@ class Supervisor:
                 case StartModel(model, generation, reason):
                     self._ends[model] = End()
                     self._actors[model].tell(Start(generation, reason))
-                case StopModel(model, generation, reason):
-                    self._actors[model].tell(Stop(generation, reason))
+                case StopModel(model, generation, reason, why):
+                    self._actors[model].tell(Stop(generation, reason, why))
                 case WakeAt(when):
                     self._wake_at = when
                 case _:
@@ -199,14 +211,17 @@ class Supervisor:
         """Have ``model`` loaded; how that goes is shown by its transitions."""
         self.post(LoadRequested(self._next_ticket(), model, reason))
 
-    async def unload(self, models: Iterable[ModelId]) -> None:
+    async def unload(self, models: Iterable[ModelId], *, drain: bool = False) -> None:
         """Stop ``models`` now and return when their process groups are gone.
 
-        Their waiting requests are refused, their running ones are cut.  Leaving early
-        does not undo it.
+        Their waiting requests are refused, their running ones are cut, or with ``drain``
+        awaited first.  Leaving early does not undo it.
+
+        Raises:
+          ModelUnavailable: If a process cannot be brought to an end.
         """
         with self._ticket() as (ticket, gate):
-            self.post(UnloadRequested(ticket, tuple(models)))
+            self.post(UnloadRequested(ticket, tuple(models), drain))
             await gate.wait()
 
     def reconfigure(
@@ -245,22 +260,34 @@ class Supervisor:
         """Tell what is known of ``model`` now."""
         actor = self._actors.get(model)
         if actor is None:  # a reload brought it, and has not come to us yet
-            return ModelView(model, pid=None, in_flight=0, waiting=0, error=None)
+            return ModelView(model)
         return ModelView(
             model,
             pid=actor.pid,
             in_flight=self._scheduler.in_flight(model),
             waiting=self._scheduler.waiting(model),
+            backoff=self._scheduler.backoff(model, trio.current_time()),
             error=actor.trouble,
         )
 
     def queue(self) -> list[Waiting]:
-        """Tell who waits now, in the order of arrival."""
+        """Tell who waits now, in the order in which they would be served."""
         now = trio.current_time()
         return [
-            Waiting(want.model, want.reason, now - want.since)
-            for want in self._scheduler.queue().values()
+            Waiting(
+                place.want.model,
+                place.want.reason,
+                waited=now - place.want.since,
+                position=position,
+                overdue=place.overdue,
+                waits_for=place.waits_for,
+            )
+            for position, place in enumerate(self._scheduler.queue(now), start=1)
         ]
+
+    def doomed(self) -> Mapping[ModelId, ModelId]:
+        """Tell which models admit nobody any more, and which overdue one must each make way for."""
+        return self._scheduler.doomed(trio.current_time())
 
     def _next_ticket(self) -> Ticket:
         return Ticket(next(self._tickets))

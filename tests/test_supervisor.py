@@ -456,8 +456,9 @@ async def test_the_view_and_the_queue_tell_who_waits_for_what(
         await wait_all_tasks_blocked()
     await trio.sleep(10)
     queue = world.supervisor.queue()
-    assert [place.model for place in queue] == [A, B, A]
+    assert [(place.position, place.model) for place in queue] == [(1, A), (2, A), (3, B)]
     assert [place.waited for place in queue] == pytest.approx([10, 10, 10])
+    assert [place.waits_for for place in queue] == [(), (), (A,)]
     await trio.sleep(30)
     view = world.supervisor.view(A)
     assert (view.in_flight, view.waiting, view.pid) == (2, 0, 42)

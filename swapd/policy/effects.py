@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TypeAlias
 
@@ -69,11 +69,15 @@ class StartModel:
 
 @dataclass(frozen=True, slots=True)
 class StopModel:
-    """Stop this generation of the model's process; a ModelStopped will follow."""
+    """Stop this generation of the model's process; a ModelStopped will follow.
+
+    ``why`` is for people, and says more than the reason.
+    """
 
     model: ModelId
     generation: Generation
     reason: Reason
+    why: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

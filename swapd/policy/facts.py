@@ -38,10 +38,11 @@ class LoadRequested:
 
 @dataclass(frozen=True, slots=True)
 class UnloadRequested:
-    """The owner wants ``models`` gone now, whatever they serve."""
+    """The owner wants ``models`` gone, now or once what they serve is done (``drain``)."""
 
     ticket: Ticket
     models: tuple[ModelId, ...]
+    drain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

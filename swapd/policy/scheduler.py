@@ -8,28 +8,20 @@ Rule 3: a busy model is never stopped to make room; only its owner's unload cuts
 Rule 4: whatever names a generation that is over is ignored.
 
 A *want* is a request or a load on its way to a ready model.  A request then becomes
-*served* until it is finished; a load is complete.  A *claim* is a swap under way, from the
-first stop of a victim until its target is ready and alone: nobody else may take the place.
-A model is *doomed* while somebody overdue waits for its place (policy/turns.py): it finishes
-what it serves, and whoever waited when it became ready, and admits nobody else.
+*served* until it is finished; a load is complete.  Who must go for whom is asked of
+policy/places.py, room is made by policy/swaps.py.  A model is *doomed* while somebody overdue
+waits for its place (policy/turns.py): it finishes what it serves, and whoever waited when it
+became ready, and admits nobody else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Set
 from typing import assert_never
 
-from swapd.ids import Generation, ModelId, Ticket
+from swapd.ids import ModelId, Ticket
 from swapd.policy import refusals
-from swapd.policy.effects import (
-    Admit,
-    Complete,
-    Effect,
-    Refusal,
-    Refuse,
-    Revoke,
-    WakeAt,
-)
+from swapd.policy.effects import Admit, Complete, Effect, Refusal, Refuse, Revoke, WakeAt
 from swapd.policy.eviction import EvictionPolicy
 from swapd.policy.facts import (
     Fact,
@@ -47,7 +39,12 @@ from swapd.policy.facts import (
     Woke,
 )
 from swapd.policy.life import ModelState, Reason
+from swapd.policy.orders import Unloads
+from swapd.policy.places import Places
+from swapd.policy.queue import Place, queue_of
+from swapd.policy.restarts import Chance, no_chance
 from swapd.policy.seats import Rules, Seat, Terms, Want
+from swapd.policy.swaps import Swaps
 from swapd.policy.turns import Plan, next_time, plan
 
 
@@ -64,23 +61,34 @@ class Scheduler:
         models: Mapping[ModelId, Terms],
         policy: EvictionPolicy,
         rules: Rules = Rules(),  # noqa: B008  frozen
+        chance: Chance = no_chance,
     ) -> None:
+        """Schedule ``models``; ``chance`` keeps those that fail from being tried in step."""
         self._rules = rules
+        self._chance = chance
         self._seats = {model: Seat(model, terms) for model, terms in models.items()}
-        self._policy = policy
+        self._places = Places(self._seats, policy)
+        self._swaps = Swaps(self._places)
+        self._unloads = Unloads()
         self._waiting: dict[Ticket, Seat] = {}
         self._serving: dict[Ticket, Seat] = {}
-        self._claims: set[ModelId] = set()
-        self._unloads: dict[Ticket, tuple[ModelId, ...]] = {}
         self._ending = False
 
     def state(self, model: ModelId) -> ModelState:
         """Tell where ``model`` is in its life, as far as facts have said."""
         return self._seats[model].state
 
-    def queue(self) -> Mapping[Ticket, Want]:
-        """Show who waits, in the order of arrival."""
-        return {ticket: seat.wants[ticket] for ticket, seat in self._waiting.items()}
+    def queue(self, now: float) -> list[Place]:
+        """Tell who waits, and for whom, in the order in which they would be served."""
+        return queue_of(self._plan(now), self._places, self._rules, now)
+
+    def doomed(self, now: float) -> Mapping[ModelId, ModelId]:
+        """Tell who admits nobody any more, and for whose sake."""
+        return self._plan(now).doomed
+
+    def backoff(self, model: ModelId, now: float) -> float:
+        """Return for how many seconds ``model`` may not be started, for it has failed."""
+        return self._seats[model].failures.left(now)
 
     def in_flight(self, model: ModelId) -> int:
         """Count the requests that ``model`` serves in its present life."""
@@ -105,16 +113,10 @@ class Scheduler:
             case RequestFinished(ticket):  # always comes, exactly once
                 self._leave(ticket)
                 self._release(ticket, now)
-            case UnloadRequested(ticket, models):
-                yield from self._unload(ticket, models)
-            case ModelReady(model, generation):
-                self._record_ready(model, generation, now)
-            case ModelFailing(model, generation):
-                self._record_failing(model, generation)
-            case ModelStuck():
-                pass
-            case ModelStopped(model, generation, error):
-                yield from self._record_stopped(model, generation, error)
+            case UnloadRequested(ticket, models, drain):
+                yield from self._unload(ticket, models, drain=drain)
+            case ModelReady() | ModelFailing() | ModelStuck() | ModelStopped():
+                yield from self._record_life(fact, now)
             case Reconfigured():
                 yield from self._reconfigure(fact)
             case ShutdownBegan():
@@ -129,16 +131,28 @@ class Scheduler:
 
     def _enqueue(self, ticket: Ticket, want: Want, now: float) -> Iterator[Effect]:
         seat = self._seats[want.model]
-        if not seat.configured:
-            yield Refuse(ticket, refusals.was_removed(seat.model))
-        elif want.reason is Reason.REQUEST and not seat.has_room:
-            yield Refuse(ticket, refusals.at_its_limit(seat.model))
-        elif want.reason is Reason.REQUEST and self._would_overflow(seat, now):
-            loads = sum(other.load_seconds for other in self._seats.values() if other.wants)
-            yield Refuse(ticket, refusals.queue_is_full(loads))
+        if want.reason is Reason.LOAD:
+            seat.failures.forget()  # its owner knows better
+        refusal = self._objection(seat, want, now)
+        if refusal is not None:
+            yield Refuse(ticket, refusal)
         else:
             self._waiting[ticket] = seat
             seat.wants[ticket] = want
+
+    def _objection(self, seat: Seat, want: Want, now: float) -> Refusal | None:
+        """Return why ``want`` may not even wait, if it may not."""
+        left = seat.failures.left(now)
+        if not seat.configured:
+            return refusals.was_removed(seat.model)
+        if left and seat.state is ModelState.STOPPED:
+            return refusals.is_backing_off(seat.model, seat.failures.error, left)
+        if want.reason is Reason.REQUEST and not seat.has_room:
+            return refusals.at_its_limit(seat.model)
+        if want.reason is Reason.REQUEST and self._would_overflow(seat, now):
+            loads = sum(other.load_seconds for other in self._seats.values() if other.wants)
+            return refusals.queue_is_full(loads)
+        return None
 
     def _leave(self, ticket: Ticket) -> None:
         """Take ``ticket`` out of the queue, if it is there."""
@@ -150,8 +164,8 @@ class Scheduler:
         if not self._rules.max_queue or len(self._waiting) < self._rules.max_queue:
             return False
         doomed = self._plan(now).doomed
-        served = self._has_its_place(seat) and not seat.is_full and seat.model not in doomed
-        return not served
+        served = self._places.has_its_place(seat) and not seat.is_full
+        return not served or seat.model in doomed
 
     def _release(self, ticket: Ticket, now: float) -> None:
         seat = self._serving.pop(ticket, None)
@@ -159,36 +173,52 @@ class Scheduler:
             seat.serving.remove(ticket)
             seat.idle_since = now
 
-    def _record_ready(self, model: ModelId, generation: Generation, now: float) -> None:
-        seat = self._seats[model]
-        if seat.generation == generation and seat.state is ModelState.STARTING:
-            seat.become_ready(now)
-
-    def _record_failing(self, model: ModelId, generation: Generation) -> None:
-        seat = self._seats[model]
-        if seat.generation == generation and seat.is_loaded:
-            seat.state = ModelState.STOPPING
-
-    def _record_stopped(
-        self, model: ModelId, generation: Generation, error: str | None
+    def _record_life(
+        self, fact: ModelReady | ModelFailing | ModelStuck | ModelStopped, now: float
     ) -> Iterator[Effect]:
-        seat = self._seats[model]
-        if seat.generation != generation:
+        seat = self._seats[fact.model]
+        if seat.generation != fact.generation or seat.state is ModelState.STOPPED:
             return
-        did_not_start = not seat.was_ready
-        seat.become_stopped()
-        if did_not_start and error is not None:
-            yield from self._refuse_all(seat, refusals.did_not_start(model, error))
+        match fact:
+            case ModelReady():
+                if seat.state is ModelState.STARTING:
+                    seat.become_ready(now)
+            case ModelFailing():
+                seat.state = ModelState.STOPPING
+            case ModelStuck(why=why):
+                seat.state, seat.stuck = ModelState.STOPPING, why
+            case ModelStopped(error=error):
+                yield from self._record_stopped(seat, error, now)
+
+    def _record_stopped(self, seat: Seat, error: str | None, now: float) -> Iterator[Effect]:
+        was_ready, displaced = seat.was_ready, seat.displaced
+        seat.become_stopped(error, now, self._chance)
+        if error is None:
+            return
+        delay = seat.failures.left(now)
+        if not was_ready:
+            yield from self._refuse_all(seat, refusals.did_not_start(seat.model, error, delay))
+            if self._rules.restore_on_failure:
+                self._swaps.bring_back(displaced)
+        elif delay:
+            yield from self._refuse_all(seat, refusals.keeps_crashing(seat.model, error, delay))
 
     def _refuse_all(self, seat: Seat, refusal: Refusal) -> Iterator[Effect]:
         for ticket in list(seat.wants):
             self._leave(ticket)
             yield Refuse(ticket, refusal)
 
-    def _unload(self, order: Ticket, models: tuple[ModelId, ...]) -> Iterator[Effect]:
-        self._unloads[order] = models
+    def _unload(
+        self, order: Ticket, models: tuple[ModelId, ...], *, drain: bool
+    ) -> Iterator[Effect]:
+        self._unloads.add(order, models)
         for seat in (self._seats[model] for model in models):
-            yield from self._send_away(seat, refusals.was_unloaded(seat.model))
+            refusal = refusals.was_unloaded(seat.model)
+            if drain and seat.serving:
+                yield from self._refuse_all(seat, refusal)
+                seat.retire(Reason.UNLOAD, by=None)
+                continue
+            yield from self._send_away(seat, refusal)
             if seat.is_loaded:
                 yield seat.stop(Reason.UNLOAD)
 
@@ -202,42 +232,55 @@ class Scheduler:
             yield Revoke(ticket, refusal)
 
     def _reconfigure(self, new: Reconfigured) -> Iterator[Effect]:
-        self._policy, self._rules = new.policy, new.rules
+        self._places.policy, self._rules = new.policy, new.rules
         for model, terms in new.models.items():
             self._seats.setdefault(model, Seat(model, terms)).terms = terms
         for model, seat in self._seats.items():
             seat.configured = model in new.models
             if not seat.configured:
                 yield from self._refuse_all(seat, refusals.was_removed(model))
-            if seat.is_loaded and (model in new.changed or not seat.configured):
-                seat.leave_by = min(seat.leave_by or new.drain_by, new.drain_by)
+            if model in new.changed or not seat.configured:
+                seat.failures.forget()
+                if seat.is_loaded:
+                    seat.retire(Reason.RELOAD, by=new.drain_by)
 
     # -- what can be done now ----------------------------------------------------------
 
     def _advance(self, now: float) -> Iterator[Effect]:
         yield from self._see_off(now)
-        yield from self._admit_ready(self._plan(now).doomed)
-        yield from self._complete_unloads()
+        yield from self._refuse_the_hopeless()
+        yield from self._admit_ready(self._plan(now).doomed.keys())
+        yield from self._unloads.answer(self._seats)
         if self._ending:
             yield from self._turn_away()
         else:
-            yield from self._swap(now)
+            yield from self._swaps.advance(self._plan(now), self._unloads.held(), now)
         yield from self._unload_idle(now)
         yield from self._wake(now)
 
     def _see_off(self, now: float) -> Iterator[Effect]:
-        """Stop what runs by an old configuration: idle at once, busy when its time is over."""
+        """Stop what is on its way out: when it is idle, or its time is over."""
         for seat in self._seats.values():
-            if seat.leave_by is None or not seat.is_loaded:
+            if seat.leaving is None or not seat.is_loaded:
                 continue
-            if now >= seat.leave_by:
+            if seat.leave_by is not None and now >= seat.leave_by:
                 yield from self._cut(seat, refusals.drained_too_long(seat.model))
             elif seat.serving:
                 continue
-            yield seat.stop(Reason.RELOAD)
+            yield seat.stop(seat.leaving)
+
+    def _refuse_the_hopeless(self) -> Iterator[Effect]:
+        """Let nobody wait for a place that may never become free."""
+        if not any(seat.stuck for seat in self._seats.values()):
+            return
+        for seat in [seat for seat in self._seats.values() if seat.wants]:
+            if blocker := self._places.stuck_for(seat):
+                why = blocker.stuck or ""
+                refusal = refusals.is_in_the_way(seat.model, blocker.model, why)
+                yield from self._refuse_all(seat, refusal)
 
     def _plan(self, now: float) -> Plan:
-        return plan(self._seats.values(), self._victims, self._rules, now)
+        return plan(self._seats.values(), self._places.victims, self._rules, now)
 
     def _admit_ready(self, doomed: Set[ModelId]) -> Iterator[Effect]:
         """Serve whoever wants a model that is ready and has its place to itself.
@@ -245,7 +288,7 @@ class Scheduler:
         A model that must make way still serves those who waited when it became ready.
         """
         for seat in [seat for seat in self._seats.values() if seat.wants and seat.is_open]:
-            alone, must_go = self._is_alone(seat), seat.model in doomed
+            alone, must_go = self._places.is_alone(seat), seat.model in doomed
             for ticket, want in list(seat.wants.items()):
                 if want.reason is not Reason.REQUEST:
                     self._leave(ticket)
@@ -256,73 +299,12 @@ class Scheduler:
                     seat.serving.add(ticket)
                     yield Admit(ticket, seat.model, seat.generation)
 
-    def _complete_unloads(self) -> Iterator[Effect]:
-        for order, models in list(self._unloads.items()):
-            if all(self._seats[m].state is ModelState.STOPPED for m in models):
-                del self._unloads[order]
-                yield Complete(order)
-
     def _turn_away(self) -> Iterator[Effect]:
         """Refuse whoever would need a start or an eviction: swapd is ending."""
-        self._claims.clear()
+        self._swaps.give_up()
         for seat in self._seats.values():
             if seat.state is not ModelState.STARTING:
                 yield from self._refuse_all(seat, refusals.shutting_down())
-
-    def _swap(self, now: float) -> Iterator[Effect]:
-        made = self._plan(now)
-        self._claims &= {seat.model for seat in made.order if self._needs_its_place(seat)}
-        held = {model for models in self._unloads.values() for model in models}
-        ahead: list[Seat] = []  # whose turn comes first, and whose place is kept for that
-        for seat in made.order:
-            settled = seat.state is ModelState.STOPPED or seat.is_open
-            if settled and seat.model not in held and self._keeps_clear(seat, ahead):
-                yield from self._make_room(seat, now)
-            if seat in made.reserved:
-                ahead.append(seat)
-
-    def _keeps_clear(self, target: Seat, ahead: Sequence[Seat]) -> bool:
-        """Tell whether ``target`` can start without getting into anybody's way.
-
-        A swap that is under way goes on: what it stops is lost already.
-        """
-        return target.model in self._claims or not any(
-            target.model in self._victims(seat.model, target.model)
-            or seat.model in self._victims(target.model, seat.model)
-            for seat in ahead
-        )
-
-    def _make_room(self, target: Seat, now: float) -> Iterator[Effect]:
-        """Stop all victims of ``target`` if all may go; start it once none is left."""
-        victims = self._victims(target.model)
-        if target.is_open and not victims:
-            return  # it is ready: its clients wait for a place beside those it serves
-        if self._is_claimed_against(target.model) or not all(map(self._may_go, victims)):
-            return
-        self._claims.add(target.model)
-        for victim in (self._seats[model] for model in sorted(victims)):
-            if victim.is_loaded:
-                ready = victim.state is ModelState.READY
-                yield victim.stop(Reason.SWAP if ready else Reason.ABORTED)
-        if not victims and target.state is ModelState.STOPPED:
-            yield target.start(target.oldest[1].reason, now)
-
-    def _is_claimed_against(self, target: ModelId) -> bool:
-        """Tell whether starting ``target`` would add a victim to a swap under way."""
-        return any(target in self._victims(other, target) for other in self._claims - {target})
-
-    def _may_go(self, victim: ModelId) -> bool:
-        match self._seats[victim].state:
-            case ModelState.STOPPED:
-                return False  # a claimant: its place is being made
-            case ModelState.STARTING:
-                return not self._seats[victim].wants  # whoever wanted it has left
-            case ModelState.READY:
-                seat = self._seats[victim]
-                has_its_turn = bool(seat.turn) and self._has_its_place(seat)
-                return victim not in self._claims and not (seat.serving or has_its_turn)
-            case ModelState.STOPPING:
-                return True
 
     def _unload_idle(self, now: float) -> Iterator[Effect]:
         for seat in self._seats.values():
@@ -333,29 +315,3 @@ class Scheduler:
         when = next_time(self._seats.values(), self._rules, now)
         if when is not None:
             yield WakeAt(when)
-
-    def _needs_its_place(self, seat: Seat) -> bool:
-        return seat.state is not ModelState.STOPPING and not self._has_its_place(seat)
-
-    def _has_its_place(self, seat: Seat) -> bool:
-        return seat.is_open and self._is_alone(seat)
-
-    def _is_alone(self, seat: Seat) -> bool:
-        """Tell whether a ready model has its place to itself, but for what a reload took out."""
-        victims = self._policy.victims(seat.model, self._up()).evict
-        return not any(self._seats[victim].configured for victim in victims)
-
-    def _victims(self, target: ModelId, *beside: ModelId) -> frozenset[ModelId]:
-        """Return who must go for ``target``, if ``beside`` had a place, too.
-
-        Whoever's place is being made counts as having it.  ``target`` counts if it stays, or
-        a policy that never evicts for a model that runs would take it for one.
-        """
-        places = self._up() | self._claims | {*beside}
-        if not self._seats[target].is_loaded:
-            places.discard(target)
-        return self._policy.victims(target, places).evict
-
-    def _up(self) -> set[ModelId]:
-        """Every model that holds its place: starting, ready, or not gone yet."""
-        return {m for m, seat in self._seats.items() if seat.state is not ModelState.STOPPED}

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from swapd.ids import Generation, ModelId, Ticket
 from swapd.policy.effects import StartModel, StopModel
 from swapd.policy.life import ModelState, Reason
+from swapd.policy.restarts import STABLE, Chance, Failures
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +31,12 @@ class Rules:
     """What the configuration says of the whole queue; 0 means no limit in each.
 
     ``max_wait`` is after how many seconds a request is overdue; ``max_queue`` how many may
-    wait.
+    wait.  With ``restore_on_failure``, what a swap stopped comes back if it was for nothing.
     """
 
     max_wait: float = 0.0
     max_queue: int = 0
+    restore_on_failure: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,18 @@ class Seat:
     started_at: float = 0.0
     #: The later of ready and last release, on the scheduler's clock.
     idle_since: float = 0.0
-    #: When a process of an old configuration must be gone; it admits nobody until then.
+    #: When its present generation became ready.
+    ready_since: float = 0.0
+    #: Why it leaves once it is idle; it admits nobody until then.
+    leaving: Reason | None = None
+    #: When it must be gone even so; None if it may take its time.
     leave_by: float | None = None
+    #: Why its process cannot be brought to an end, if it cannot.
+    stuck: str | None = None
+    #: Whom the swap to its present generation has stopped.
+    displaced: set[ModelId] = field(default_factory=set)
+    #: What went wrong with it lately.
+    failures: Failures = field(default_factory=Failures)
     #: Whether the configuration still has this model.
     configured: bool = True
 
@@ -107,7 +119,7 @@ class Seat:
     @property
     def is_open(self) -> bool:
         """Whether requests may be admitted, as far as this model is concerned."""
-        return self.state is ModelState.READY and self.leave_by is None
+        return self.state is ModelState.READY and self.leaving is None
 
     @property
     def is_full(self) -> bool:
@@ -124,22 +136,40 @@ class Seat:
 
     def become_ready(self, now: float) -> None:
         """Begin to serve, first of all those who have waited for it."""
-        self.state, self.idle_since = ModelState.READY, now
-        self.was_ready = True
+        self.state, self.was_ready = ModelState.READY, True
+        self.idle_since = self.ready_since = now
         self.load_seconds = now - self.started_at
         self.turn = set(self.wants)
+        self.displaced = set()
 
-    def become_stopped(self) -> None:
-        """Be gone; whom it served is served no more."""
-        self.state, self.leave_by = ModelState.STOPPED, None
-        self.serving, self.turn = set(), set()
+    def become_stopped(self, error: str | None, now: float, chance: Chance) -> None:
+        """Be gone, by itself if there is an ``error``; whom it served is served no more."""
+        if self.was_ready and now - self.ready_since >= STABLE:
+            self.failures.forget()
+        if error is not None and self.was_ready:
+            self.failures.crashed(error, now, chance)
+        elif error is not None:
+            self.failures.start_failed(error, now, chance)
+        self.state, self.stuck = ModelState.STOPPED, None
+        self.leaving, self.leave_by = None, None
+        self.serving, self.turn, self.displaced = set(), set(), set()
 
     def leave(self, ticket: Ticket) -> None:
         """Take ``ticket`` out of those who wait."""
         del self.wants[ticket]
         self.turn.discard(ticket)
 
-    def stop(self, reason: Reason) -> StopModel:
-        """End the present generation."""
+    def retire(self, reason: Reason, by: float | None) -> None:
+        """Admit nobody any more and stop when idle, or at clock time ``by``, if that is sooner."""
+        self.leaving = self.leaving or reason
+        self.leave_by = min((t for t in (self.leave_by, by) if t is not None), default=None)
+
+    def displaces(self, victim: Seat) -> None:
+        """Note that ``victim`` is stopped for this one, and whom that has displaced itself."""
+        ready = victim.state is ModelState.READY
+        self.displaced |= {victim.model} if ready else victim.displaced
+
+    def stop(self, reason: Reason, why: str | None = None) -> StopModel:
+        """End the present generation; ``why`` is for people."""
         self.state = ModelState.STOPPING
-        return StopModel(self.model, self.generation, reason)
+        return StopModel(self.model, self.generation, reason, why)

@@ -22,4 +22,5 @@ def terms_of(config: Config) -> dict[ModelId, Terms]:
 
 def rules_of(config: Config) -> Rules:
     """Return the rules of the queue."""
-    return Rules(max_wait=config.routing.max_wait, max_queue=config.routing.max_queue)
+    routing = config.routing
+    return Rules(routing.max_wait, routing.max_queue, routing.restore_on_failure)

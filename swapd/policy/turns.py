@@ -18,8 +18,9 @@ class Plan:
     order: list[Seat] = field(default_factory=list)
     #: Who is overdue and needs room, oldest first: their place is kept for them.
     reserved: list[Seat] = field(default_factory=list)
-    #: Who must make way for those: they finish what they serve and admit nobody else.
-    doomed: set[ModelId] = field(default_factory=set)
+    #: Who must make way for those, and for which: they finish what they serve and admit
+    #: nobody else.
+    doomed: dict[ModelId, ModelId] = field(default_factory=dict)
 
 
 def plan(
@@ -40,13 +41,20 @@ def plan(
     waiting = [seat for seat in seats if seat.wants]
     for seat in sorted(waiting, key=lambda seat: _rank(seat, rules, now)):
         made.order.append(seat)
-        if not _is_overdue(seat, rules, now) or seat.state is ModelState.STARTING:
+        if not is_overdue(seat, rules, now) or seat.state is ModelState.STARTING:
             continue
         victims = victims_of(seat.model)
         if victims or not seat.is_open:
             made.reserved.append(seat)
-            made.doomed |= victims
+            for victim in victims:
+                made.doomed.setdefault(victim, seat.model)
     return made
+
+
+def is_overdue(seat: Seat, rules: Rules, now: float) -> bool:
+    """Tell whether somebody has waited for ``seat`` for longer than the rules allow."""
+    when = _overdue_at(seat, rules)
+    return when is not None and when <= now
 
 
 def next_time(seats: Iterable[Seat], rules: Rules, now: float) -> float | None:
@@ -67,10 +75,5 @@ def _overdue_at(seat: Seat, rules: Rules) -> float | None:
 
 
 def _rank(seat: Seat, rules: Rules, now: float) -> tuple[bool, int, Ticket]:
-    overdue = _is_overdue(seat, rules, now)
+    overdue = is_overdue(seat, rules, now)
     return not overdue, 0 if overdue else -seat.terms.priority, seat.oldest[0]
-
-
-def _is_overdue(seat: Seat, rules: Rules, now: float) -> bool:
-    when = _overdue_at(seat, rules)
-    return when is not None and when <= now

@@ -30,10 +30,11 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """End this generation, if it still lives."""
+    """End this generation, if it still lives; ``why`` is for people."""
 
     generation: Generation
     reason: Reason
+    why: str | None = None
 
 
 #: Runs a model's server once, to its end, and returns why it ended by itself.  When
@@ -120,18 +121,18 @@ class ModelActor:
             life.close()
 
     async def _obey_stop(self, life: _Life, scope: trio.CancelScope) -> None:
-        reason = Reason.SHUTDOWN  # what a cancellation from outside means
+        stop = Stop(life.generation, Reason.SHUTDOWN)  # what a cancellation from outside means
         try:
-            reason = await self._told_to_stop(life.generation)
+            stop = await self._told_to_stop(life.generation)
         finally:
-            life.told_to_stop(reason)
-            scope.cancel(reason=f"told to stop: {reason}")
+            life.told_to_stop(stop.reason, stop.why)
+            scope.cancel(reason=f"told to stop: {stop.reason}")
 
-    async def _told_to_stop(self, generation: Generation) -> Reason:
+    async def _told_to_stop(self, generation: Generation) -> Stop:
         while True:
             command = await self._inbox.receive()
             if isinstance(command, Stop) and command.generation == generation:
-                return command.reason
+                return command
 
 
 async def _nothing_to_run(witness: Witness) -> str:
@@ -188,10 +189,10 @@ class _Life:
 
     # -- what the actor does -----------------------------------------------------------
 
-    def told_to_stop(self, reason: Reason) -> None:
+    def told_to_stop(self, reason: Reason, why: str | None) -> None:
         """Show the stop, unless the server has ended or is being stopped already."""
         if self._error is None and self._state in {ModelState.STARTING, ModelState.READY}:
-            self._become(ModelState.STOPPING, reason)
+            self._become(ModelState.STOPPING, reason, why)
 
     def ended_by_itself(self, why: str) -> None:
         """Keep why, and the server's last words, for whoever waits for it."""

@@ -30,24 +30,28 @@ def admin_views(services: Services) -> Blueprint:
 
     @views.post("/api/models/unload")
     async def unload_all() -> ResponseReturnValue:
-        await supervisor.unload(services.config.models)
+        await supervisor.unload(services.config.models, drain=_is_set("drain"))
         return {"msg": "ok"}
 
     @views.post("/api/models/unload/<path:name>")
     async def unload(name: str) -> ResponseReturnValue:
-        await supervisor.unload([services.names.resolve(name)])
+        await supervisor.unload([services.names.resolve(name)], drain=_is_set("drain"))
         return _plain("OK")
 
     @views.post("/api/models/load/<path:name>")
     async def load(name: str) -> ResponseReturnValue:
         model = services.names.resolve(name)
-        if request.args.get("wait") in {"1", "true"}:
+        if _is_set("wait"):
             await supervisor.load(model)
             return {"model": model, "state": services.state(model)}
         supervisor.begin_load(model)
         return {"model": model}, 202  # what becomes of it is told by its transitions
 
     return views
+
+
+def _is_set(flag: str) -> bool:
+    return request.args.get(flag) in {"1", "true"}
 
 
 def _plain(text: str, status: int = 200) -> ResponseReturnValue:

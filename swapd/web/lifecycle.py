@@ -60,11 +60,12 @@ def snapshot(services: Services, *, gap: bool) -> str:
     ``gap`` tells a client that wanted to resume that it has missed something.
     """
     names = services.config.models.keys() | services.lifecycle.alive()
+    doomed = services.supervisor.doomed()
     message: dict[str, object] = {
         "type": "snapshot",
         "instance": services.lifecycle.instance,
         "seq": services.lifecycle.seq,
-        "models": [_model(model, services) for model in sorted(names)],
+        "models": [_model(model, services, doomed.get(model)) for model in sorted(names)],
         "queue": [_place(place) for place in services.supervisor.queue()],
     }
     if gap:
@@ -79,7 +80,7 @@ def transition(event: Event) -> str:
     return msgspec.json.encode({**stamp, **change}).decode()
 
 
-def _model(model: ModelId, services: Services) -> dict[str, object]:
+def _model(model: ModelId, services: Services, doomed_for: ModelId | None) -> dict[str, object]:
     latest = services.lifecycle.latest(model)
     seen = services.supervisor.view(model)
     return {
@@ -90,9 +91,11 @@ def _model(model: ModelId, services: Services) -> dict[str, object]:
         "pid": seen.pid,
         "in_flight": seen.in_flight,
         "waiting": seen.waiting,
+        "doomed_for": doomed_for,
+        "backoff": round(seen.backoff, 3) or None,
         "error": seen.error,
     }
 
 
 def _place(place: Waiting) -> dict[str, object]:
-    return {"model": place.model, "reason": place.reason, "waited": round(place.waited, 3)}
+    return {**msgspec.to_builtins(place), "waited": round(place.waited, 3)}

@@ -25,8 +25,10 @@ from swapd.policy.eviction import EvictionPolicy, GroupEviction
 from swapd.policy.facts import (
     Fact,
     LoadRequested,
+    ModelFailing,
     ModelReady,
     ModelStopped,
+    ModelStuck,
     Reconfigured,
     RequestArrived,
     RequestFinished,
@@ -91,6 +93,9 @@ class AnyHistory(RuleBasedStateMachine):
         self.ready: dict[ModelId, Generation] = {}
         self.stopping: dict[ModelId, Generation] = {}
         self.drains: dict[ModelId, float] = {}
+        self.softly: set[ModelId] = set()  # to be unloaded once they are idle
+        self.failing: set[ModelId] = set()  # stopping, for they ended by themselves
+        self.stuck: set[ModelId] = set()  # stopping, maybe for ever
         self.wake_at: float | None = None
         self.ending = False
 
@@ -108,7 +113,8 @@ class AnyHistory(RuleBasedStateMachine):
         for effect in self.scheduler.handle(fact, now=self.now):
             match effect:
                 case Admit(ticket, model, generation):
-                    assert model not in self.drains, "admitted to a model that must go"
+                    going = self.drains.keys() | self.softly
+                    assert model not in going, "admitted to a model that must go"
                     assert model == self.requests[ticket]
                     assert self.ready.get(model) == generation, "admitted to a model not ready"
                     assert ticket not in self.served, "admitted twice"
@@ -124,16 +130,19 @@ class AnyHistory(RuleBasedStateMachine):
                     self.revoked.add(ticket)
                 case Complete(ticket):
                     self.orders.remove(ticket)
-                case StartModel(model, generation, _):
-                    self.start(model, generation)
+                case StartModel(model, generation, reason):
+                    self.start(model, generation, reason)
                 case StopModel(model, generation, reason):
                     self.stop(model, generation, reason)
                 case WakeAt(when):
                     assert when > self.now
                     self.wake_at = when
 
-    def start(self, model: ModelId, generation: Generation) -> None:
+    def start(self, model: ModelId, generation: Generation, reason: Reason) -> None:
         assert not self.ending, "started while ending"
+        assert not self.scheduler.backoff(model, self.now), "started while it backs off"
+        wanted = {place.want.model for place in self.scheduler.queue(self.now)}
+        assert (model in wanted) is not (reason is Reason.RESTORED)
         up = self.starting.keys() | self.ready.keys() | self.stopping.keys()
         assert model not in up, "two lives at once"
         assert not self.policy.victims(model, up).evict, "started beside a victim"
@@ -141,12 +150,14 @@ class AnyHistory(RuleBasedStateMachine):
 
     def stop(self, model: ModelId, generation: Generation, reason: Reason) -> None:
         drained = reason is Reason.RELOAD and self.now >= self.drains.get(model, 0.0)
-        if reason is not Reason.UNLOAD and not drained:
+        ordered = reason is Reason.UNLOAD and model not in self.softly
+        if not ordered and not drained:
             assert (model, generation) not in self.served.values(), "stopped a busy model"
         lives = self.starting if model in self.starting else self.ready
         assert lives.pop(model) == generation, "stopped another generation"
         self.stopping[model] = generation
         self.drains.pop(model, None)
+        self.softly.discard(model)
 
     def ticket(self) -> Ticket:
         self.tickets += 1
@@ -182,9 +193,25 @@ class AnyHistory(RuleBasedStateMachine):
     def the_owner_unloads(self, models: set[ModelId]) -> None:
         ticket = self.ticket()
         self.orders.add(ticket)
+        self.softly -= models
+        up = {(model, generation) for model, generation in self.ready.items() if model in models}
+        cut = {ticket for ticket, life in self.served.items() if life in up}
         self.feed(UnloadRequested(ticket, tuple(sorted(models))))
-        cut = {t for t, life in self.served.items() if life in self.stopping.items()}
         assert cut <= self.revoked, "unloaded under a request without a word"
+
+    @rule(models=st.sets(st.sampled_from(MODELS), min_size=1))
+    def the_owner_unloads_what_is_idle(self, models: set[ModelId]) -> None:
+        ticket = self.ticket()
+        self.orders.add(ticket)
+        busy = {
+            model
+            for model, generation in self.served.values()
+            if self.ready.get(model) == generation
+        }
+        self.softly |= busy & models
+        revoked = set(self.revoked)
+        self.feed(UnloadRequested(ticket, tuple(sorted(models)), drain=True))
+        assert revoked == self.revoked, "cut what was to be drained"
 
     @rule(
         models=st.sets(st.sampled_from(MODELS), min_size=1),
@@ -222,13 +249,35 @@ class AnyHistory(RuleBasedStateMachine):
     def a_stop_ends(self, data: st.DataObject) -> None:
         if self.stopping:
             model = data.draw(st.sampled_from(sorted(self.stopping)))
-            self.feed(ModelStopped(model, self.stopping.pop(model)))
+            error = "exited with code 1" if model in self.failing else None
+            self.failing.discard(model)
+            self.stuck.discard(model)
+            self.feed(ModelStopped(model, self.stopping.pop(model), error))
+
+    @rule(data=st.data())
+    def a_stop_is_stuck(self, data: st.DataObject) -> None:
+        if self.stopping:
+            model = data.draw(st.sampled_from(sorted(self.stopping)))
+            self.stuck.add(model)
+            self.feed(ModelStuck(model, self.stopping[model], "it does not end"))
+
+    @rule(data=st.data())
+    def a_model_fails(self, data: st.DataObject) -> None:
+        for lives in (self.starting, self.ready):
+            if lives:
+                model = data.draw(st.sampled_from(sorted(lives)))
+                generation = self.stopping[model] = lives.pop(model)
+                self.drains.pop(model, None)
+                self.softly.discard(model)
+                self.failing.add(model)
+                self.feed(ModelFailing(model, generation))
 
     @rule(data=st.data())
     def a_model_crashes(self, data: st.DataObject) -> None:
         if self.ready:
             model = data.draw(st.sampled_from(sorted(self.ready)))
             self.drains.pop(model, None)
+            self.softly.discard(model)
             self.feed(ModelStopped(model, self.ready.pop(model), "exited with code 1"))
 
     @rule(model=st.sampled_from(MODELS), ready=st.booleans())
@@ -252,7 +301,7 @@ class AnyHistory(RuleBasedStateMachine):
     def whoever_waits_is_owed_a_fact(self) -> None:
         """A process must answer, or a served request must end: nobody is forgotten."""
         if self.requests.keys() - self.served.keys() or self.orders:
-            assert self.starting or self.stopping or self.served
+            assert self.starting or self.stopping.keys() - self.stuck or self.served
 
     @invariant()
     def nobody_serves_more_than_it_may(self) -> None:
@@ -262,7 +311,8 @@ class AnyHistory(RuleBasedStateMachine):
 
     @invariant()
     def whoever_is_not_overdue_yet_will_be_woken(self) -> None:
-        oldest = {want.model: want for want in reversed([*self.scheduler.queue().values()])}
+        queue = [place.want for place in self.scheduler.queue(self.now)]
+        oldest = {want.model: want for want in reversed(queue)}
         for want in oldest.values():
             due = want.since + self.bounds.max_wait
             if self.bounds.max_wait and due > self.now:
@@ -272,7 +322,7 @@ class AnyHistory(RuleBasedStateMachine):
     @invariant()
     def whoever_idles_will_be_woken(self) -> None:
         idle = self.ready.keys() - {model for model, _ in self.served.values()}
-        if idle - {want.model for want in self.scheduler.queue().values()}:
+        if idle - {place.want.model for place in self.scheduler.queue(self.now)}:
             assert self.wake_at is not None
 
 

@@ -192,7 +192,7 @@ def test_word_of_an_earlier_generation_is_ignored(
         scheduler,
         RequestArrived(T1, A), StartModel(A, G1, REQUEST),
         ModelStopped(A, G1, "boom"), Refuse(T1, refused("a could not be started: boom")),
-        RequestArrived(T2, A), StartModel(A, G2, REQUEST),
+        2.0, RequestArrived(T2, A), StartModel(A, G2, REQUEST),
         late,
         ModelReady(A, G2), Admit(T2, A, G2),
     )  # fmt: skip
@@ -773,5 +773,8 @@ def test_the_counts_say_who_is_served_and_who_waits(scheduler: Scheduler) -> Non
         scheduler.handle(fact, now=when)
     assert (scheduler.in_flight(A), scheduler.waiting(A)) == (1, 0)
     assert (scheduler.in_flight(B), scheduler.waiting(B)) == (0, 2)
-    assert [(t, want.since) for t, want in scheduler.queue().items()] == [(T2, 2), (T3, 3)]
+    assert [(place.ticket, place.want.since) for place in scheduler.queue(now=3)] == [
+        (T2, 2),
+        (T3, 3),
+    ]
     assert (scheduler.state(A), scheduler.state(B)) == (ModelState.READY, ModelState.STOPPED)

@@ -31,7 +31,7 @@ class ReadyModels:
     def __init__(self) -> None:
         self.refusal: Exception | None = None
         self.end = End()
-        self.seen = ModelView(ModelId("m"), pid=None, in_flight=0, waiting=0, error=None)
+        self.seen = ModelView(ModelId("m"))
 
     @asynccontextmanager
     async def lease(self, model: ModelId) -> AsyncIterator[Lease]:
@@ -45,6 +45,9 @@ class ReadyModels:
 
     def queue(self) -> list[Waiting]:
         return []
+
+    def doomed(self) -> Mapping[ModelId, ModelId]:
+        return {}
 
 
 @dataclass

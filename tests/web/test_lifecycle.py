@@ -60,6 +60,8 @@ async def test_a_snapshot_is_followed_by_what_happens() -> None:
                     "pid": None,
                     "in_flight": 0,
                     "waiting": 0,
+                    "doomed_for": None,
+                    "backoff": None,
                     "error": None,
                 }
             ],
