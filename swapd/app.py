@@ -28,6 +28,7 @@ from swapd.servers import Servers
 from swapd.supervisor import Supervisor
 from swapd.telemetry.lifecycle import Lifecycle
 from swapd.telemetry.logs import ModelLog
+from swapd.upstream.peers import Peers
 from swapd.upstream.pools import Pools
 from swapd.web.create_app import create_app
 from swapd.web.listener import Listener
@@ -76,6 +77,7 @@ class App:
         self._guardian = Guardian()
         self._lifecycle = Lifecycle()
         self._pools = Pools(_urls(config))
+        self._peers = Peers(config.peers)
         self._servers = Servers(self._guardian, hurry=self._ending.kill)
         self._supervisor = Supervisor(
             Scheduler(terms_of(config), policy_of(config), rules_of(config), random.random),
@@ -87,6 +89,7 @@ class App:
             supervisor=self._supervisor,
             lifecycle=self._lifecycle,
             pools=self._pools,
+            peers=self._peers,
             bound=listener.bound,
             closing=self._ending.closing,
         )
@@ -173,6 +176,7 @@ class App:
         wanted = {*newly_preloaded(self._config, config), *(changed & {*config.preload})}
         self._config = config
         self._pools.reconfigure(_urls(config))
+        self._peers.reconfigure(config.peers)
         self._services.reconfigure(config)
         self._supervisor.reconfigure(
             terms_of(config),

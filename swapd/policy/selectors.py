@@ -46,11 +46,18 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """A target, and its name as the selector has it: an alias keeps its filters."""
+class Destination:
+    """For whom a request is.
+
+    Attributes:
+      name: The name under which it goes on; an alias keeps its filters.
+      target: The model that ``name`` means.
+      selector: The selector that has chosen it, if one has.
+    """
 
     name: str
     target: Target
+    selector: str | None = None
 
 
 #: Tells how a target stands now.
@@ -63,13 +70,16 @@ class Selectors:
     def __init__(self) -> None:
         self._turns: Counter[str] = Counter()
 
-    def choose(self, selector: Selector, standing_of: StandingOf) -> Choice:
+    def choose(self, selector: Selector, standing_of: StandingOf) -> Destination:
         """Return for whom ``selector`` stands in this request.
 
         Raises:
           ModelUnavailable: Every target is being stopped.
         """
-        choices = [*map(Choice, selector.targets, selector.resolved)]
+        choices = [
+            Destination(name, target, selector.id)
+            for name, target in zip(selector.targets, selector.resolved, strict=True)
+        ]
         match selector.strategy:
             case Strategy.PIN:
                 return choices[0]
@@ -81,8 +91,8 @@ class Selectors:
                 assert_never(selector.strategy)
 
     def _least_busy(
-        self, selector: Selector, choices: Sequence[Choice], standing_of: StandingOf
-    ) -> Choice:
+        self, selector: Selector, choices: Sequence[Destination], standing_of: StandingOf
+    ) -> Destination:
         standings = {choice: standing_of(choice.target) for choice in choices}
         active = [choice for choice in choices if _is_active(standings[choice])]
         cold = [choice for choice in choices if _is_cold(standings[choice])]
@@ -105,6 +115,6 @@ def _is_cold(standing: Standing) -> bool:
     return standing.is_open and not standing.is_active
 
 
-def _warmest(choices: Sequence[Choice], standing_of: StandingOf) -> Choice:
+def _warmest(choices: Sequence[Destination], standing_of: StandingOf) -> Destination:
     states = [standing_of(choice.target).state for choice in choices]
     return next((choices[states.index(state)] for state in _LOADED if state in states), choices[0])

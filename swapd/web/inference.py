@@ -1,6 +1,8 @@
 """Model routes: from a client's request to its model and back.
 
-They do not pass through Quart: its connection class hands them here (web/connection.py).
+They do not pass through Quart: its connection class hands them here (web/connection.py).  The
+stages, in this order: the key, the name that the request asks for, what that means (profile,
+selector, model), counting it, changing it (filters, names), sending it.
 """
 
 from __future__ import annotations
@@ -9,53 +11,20 @@ import logging
 
 from hypercorn.typing import HTTPScope
 
-from swapd.errors import RequestError, UpstreamFailed
-from swapd.leases import Lease
+from swapd.config.filters import Filters
+from swapd.config.peers import PeerModel
+from swapd.config.schema import Config
+from swapd.errors import RequestError
+from swapd.policy.naming import full_name
+from swapd.policy.selectors import Destination
 from swapd.upstream.bodies.request import Changes, ModelRequest, read_request
-from swapd.upstream.exchange import ProxiedRequest, relay
+from swapd.upstream.exchange import ProxiedRequest
 from swapd.web.answers import show, show_bug, tell
 from swapd.web.connection import Client, Relay
 from swapd.web.errors import METHOD_NOT_ALLOWED, UNAUTHORIZED, Problem
 from swapd.web.manner import Manner
+from swapd.web.routes import methods_of, upstream_path
 from swapd.web.services import Services
-
-#: Routes whose JSON body names the model.
-POST_ROUTES = frozenset(
-    {
-        "/v1/chat/completions",
-        "/v1/completions",
-        "/v1/responses",
-        "/v1/messages",
-        "/v1/messages/count_tokens",
-        "/v1/embeddings",
-        "/v1/rerank",
-        "/v1/reranking",
-        "/rerank",
-        "/reranking",
-        "/completion",
-        "/infill",
-        "/v1/audio/speech",
-        "/v1/audio/voices",
-        "/v1/images/generations",
-        "/sdapi/v1/txt2img",
-        "/sdapi/v1/img2img",
-    }
-)
-
-#: Routes whose query names the model.
-GET_ROUTES = frozenset({"/v1/audio/voices", "/sdapi/v1/loras", "/props"})
-
-
-def methods_of(path: str) -> list[str]:
-    """Return the methods by which ``path`` reaches a model; none if it is no model route."""
-    by_query = ["GET", "HEAD"] if path in GET_ROUTES else []
-    return [*by_query, "POST"] if path in POST_ROUTES else by_query
-
-
-#: Seconds to wait for the word that a model's process has died, once its connection broke.  It
-#: takes some ms, but more on a machine that is busy with a core dump of many GB.  Waiting costs
-#: only a request that has failed anyway; not waiting costs its client the reason.
-OBITUARY = 1.0
 
 _log = logging.getLogger("swapd.http")
 
@@ -89,43 +58,65 @@ class Inference:
             await show_bug(client, Manner.of(scope))
 
     async def _ask_model(self, scope: HTTPScope, client: Client) -> None:
-        asked = await read_request(
+        services = self._services
+        asked = await self._read(scope, client)
+        found = services.find(asked.model)
+        with services.requests.track(
+            full_name(found.target),
+            method=scope["method"],
+            path=scope["path"],
+            client=_address(scope),
+        ) as tracked:
+            _log_choice(found)
+            request = await asked.changed(changes_for(found, asked.model, services.config))
+            await services.dispatch.send(
+                _proxied(scope, request), found.target, client, admitted=tracked.admitted
+            )
+
+    async def _read(self, scope: HTTPScope, client: Client) -> ModelRequest:
+        return await read_request(
             scope["method"],
             scope["query_string"],
             self._services.keys.without_keys(list(scope["headers"])),
             await client.body(),
             max_bytes=self._services.config.server.max_body,
         )
-        model = self._services.names.resolve(asked.model)
-        upstream_name = self._services.config.models[model].use_model_name
-        asked = await asked.changed(Changes(model_in_body=upstream_name))
-        async with self._services.supervisor.lease(model) as lease:
-            await self._exchange(_proxied(scope, asked), lease, client)
-
-    async def _exchange(self, request: ProxiedRequest, lease: Lease, client: Client) -> None:
-        pool = self._services.pools.of(lease.model, lease.generation)
-        try:
-            await relay(request, pool, client)
-        except UpstreamFailed as error:
-            raise await _explained(error, lease) from error
 
 
-async def _explained(error: UpstreamFailed, lease: Lease) -> UpstreamFailed:
-    """Return ``error`` with what the process itself died of, if it did."""
-    cause = await lease.cause_of_death(OBITUARY)
-    what = f"{lease.model}: {error}"
-    return UpstreamFailed(f"{what}; its process {cause}" if cause else what)
+def changes_for(found: Destination, asked: str, config: Config) -> Changes:
+    """Return what becomes of a request that named ``asked``, and is for ``found``."""
+    match found.target:
+        case PeerModel(peer, model):
+            filters = config.peers[peer].filters if peer in config.peers else Filters()
+            return Changes(_unless(asked, model), "", filters, found.name)
+        case model:
+            settings = config.models[model]
+            name = _unless(asked, found.name)
+            return Changes(name, settings.use_model_name, settings.filters, found.name)
 
 
-def _proxied(scope: HTTPScope, asked: ModelRequest) -> ProxiedRequest:
-    came_from = scope["client"]
+def _unless(asked: str, name: str) -> str:
+    return name if name != asked else ""
+
+
+def _proxied(scope: HTTPScope, request: ModelRequest) -> ProxiedRequest:
+    path = upstream_path(scope["path"], scope["raw_path"])
     return ProxiedRequest(
         method=scope["method"].encode(),
-        target=scope["raw_path"] + (b"?" + asked.query if asked.query else b""),
-        headers=asked.headers,
-        body=asked.body,
-        client=came_from[0] if came_from else None,
+        target=path + (b"?" + request.query if request.query else b""),
+        headers=request.headers,
+        body=request.body,
+        client=_address(scope),
     )
+
+
+def _address(scope: HTTPScope) -> str | None:
+    return scope["client"][0] if scope["client"] else None
+
+
+def _log_choice(found: Destination) -> None:
+    if found.selector is not None:
+        _log.debug("selector %s: %s", found.selector, found.name)
 
 
 async def refuse_method(scope: HTTPScope, client: Client) -> None:

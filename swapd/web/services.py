@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 import trio
 
 from swapd.config.models import Model
+from swapd.config.peers import PeerModel
 from swapd.config.schema import Config
+from swapd.config.selectors import Target
+from swapd.dispatch import Dispatch
 from swapd.ids import ModelId
+from swapd.policy.directory import Directory
 from swapd.policy.life import ModelState
-from swapd.policy.naming import Names
+from swapd.policy.naming import Names, full_name
+from swapd.policy.profiles import Profiles
+from swapd.policy.selectors import Destination, Selectors, Standing
 from swapd.supervisor import Supervisor
+from swapd.telemetry.inflight import Requests
 from swapd.telemetry.lifecycle import Lifecycle
+from swapd.upstream.peers import Peers
 from swapd.upstream.pools import Pools
 from swapd.web.auth import Keys
 from swapd.web.bound import Bound
+
+_log = logging.getLogger("swapd")
 
 
 class Services:
@@ -28,13 +39,17 @@ class Services:
         supervisor: Supervisor,
         lifecycle: Lifecycle,
         pools: Pools,
+        peers: Peers,
         bound: Bound,
         closing: trio.Event,
     ) -> None:
         """Serve by ``config`` until there is another; ``closing`` is set when swapd ends."""
         self.supervisor = supervisor
         self.lifecycle = lifecycle
-        self.pools = pools
+        self.dispatch = Dispatch(supervisor, pools, peers)
+        self.requests = Requests()
+        self.profiles = Profiles(config.profiles)
+        self._choosing = Selectors()
         self.bound = bound
         self.closing = closing
         self.reconfigure(config)
@@ -48,12 +63,33 @@ class Services:
             peer_models=config.peer_models,
             selectors=config.selectors,
         )
+        self._follow_profiles(config)
+        self._directory = Directory(self.names, self.profiles, self._choosing, config.selectors)
         self.keys = Keys(config.api_keys)
+
+    def find(self, asked: str) -> Destination:
+        """Return for whom a request is that names ``asked``; count it before you await anything.
+
+        Raises:
+          UnknownModel: There is no such name, or the active profile disables it.
+          ModelUnavailable: It is a selector whose targets are all being stopped.
+        """
+        return self._directory.find(asked, self._standing)
 
     def state(self, model: ModelId) -> ModelState:
         """Tell where ``model`` is in its life, as the world was told last."""
         latest = self.lifecycle.latest(model)
         return latest.transition.new if latest else ModelState.STOPPED
+
+    def _standing(self, target: Target) -> Standing:
+        state = None if isinstance(target, PeerModel) else self.state(target)
+        return Standing(state, self.requests.count(full_name(target)))
+
+    def _follow_profiles(self, config: Config) -> None:
+        before = self.profiles.active
+        self.profiles.reconfigure(config.profiles)
+        if self.profiles.active != before:
+            _log.info('no profile is active any more: "%s" was taken out', before)
 
     def models(self) -> Iterator[Model]:
         """Yield every model, sorted by ID."""

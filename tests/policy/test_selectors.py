@@ -14,7 +14,7 @@ from swapd.config.selectors import Selector, Strategy, Target
 from swapd.errors import ModelUnavailable
 from swapd.ids import ModelId
 from swapd.policy.life import ModelState
-from swapd.policy.selectors import Choice, Selectors, Standing
+from swapd.policy.selectors import Destination, Selectors, Standing
 
 STOPPED, STARTING = ModelState.STOPPED, ModelState.STARTING
 READY, STOPPING = ModelState.READY, ModelState.STOPPING
@@ -59,7 +59,9 @@ def stopped(*targets: Target) -> Box:
 
 def test_a_choice_has_the_name_that_the_selector_gives_its_target() -> None:
     pin = selector(Strategy.PIN, A, B)
-    assert Selectors().choose(pin, stopped(A, B).standing) == Choice("call-a", A)
+    assert Selectors().choose(pin, stopped(A, B).standing) == Destination(
+        "call-a", A, selector="any"
+    )
 
 
 def test_pin_always_takes_the_first() -> None:

@@ -16,6 +16,7 @@ from swapd.ids import Generation, ModelId
 from swapd.leases import End, Lease
 from swapd.supervisor import ModelView, Supervisor, Waiting
 from swapd.telemetry.lifecycle import Lifecycle
+from swapd.upstream.peers import Peers
 from swapd.upstream.pools import Pools
 from swapd.web.bound import Bound
 from swapd.web.create_app import create_app
@@ -108,11 +109,14 @@ async def floor(
     models, lifecycle = ReadyModels(), Lifecycle(wall_clock=lambda: 1000.0)
     async with scripted(*scripts) as upstream:
         pools = Pools({ModelId("m"): upstream.url})
+        config = configured(model, upstream.url, **others)
+        peers = Peers(config.peers)
         services = Services(
-            configured(model, upstream.url, **others),
+            config,
             supervisor=cast(Supervisor, models),
             lifecycle=lifecycle,
             pools=pools,
+            peers=peers,
             bound=bound,
             closing=trio.Event(),
         )
@@ -120,6 +124,7 @@ async def floor(
             yield Floor(served, upstream, models, lifecycle)
             lifecycle.close()
         pools.forget(ModelId("m"))
+        peers.close()
 
 
 def chat(body: bytes = b'{"model": "m"}', *, head: bytes = b"", path: str = "") -> bytes:

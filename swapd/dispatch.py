@@ -1,0 +1,104 @@
+"""Sends a request to its model and passes the answer on: to a process of ours, or to a peer.
+
+Rule 1: a request that cannot have reached a process which has died is given to the next one,
+    once.  One during which it died is not: it may be what the process died of.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from swapd.config.peers import PeerModel
+from swapd.config.selectors import Target
+from swapd.errors import UpstreamFailed, UpstreamUnreachable
+from swapd.ids import ModelId
+from swapd.leases import Lease
+from swapd.supervisor import Supervisor
+from swapd.upstream.exchange import Downstream, ProxiedRequest, relay
+from swapd.upstream.peers import Peers
+from swapd.upstream.pools import Pools
+
+#: Seconds to wait for the word that a model's process has died, once its connection broke.  It
+#: takes some ms, but more on a machine that is busy with a core dump of many GB.  Waiting costs
+#: only a request that has failed anyway; not waiting costs its client the reason.
+OBITUARY = 1.0
+
+_log = logging.getLogger("swapd.http")
+
+
+class Dispatch:
+    """The way from a request to its answer."""
+
+    def __init__(self, supervisor: Supervisor, pools: Pools, peers: Peers) -> None:
+        self._supervisor = supervisor
+        self._pools = pools
+        self._peers = peers
+
+    async def send(
+        self,
+        request: ProxiedRequest,
+        target: Target,
+        downstream: Downstream,
+        *,
+        admitted: Callable[[], None],
+    ) -> None:
+        """Send ``request`` to ``target`` as soon as that is ready, and pass the answer on.
+
+        Args:
+          request: What is sent.
+          target: The model that serves it.
+          downstream: Where the answer goes.
+          admitted: Called when the wait for the model is over; again if there is another wait.
+
+        Raises:
+          ModelUnavailable: The model could not be started, or was unloaded.
+          TooManyRequests: The model is at its limit.
+          UpstreamFailed: The server broke the exchange; says what its process died of.
+        """
+        if isinstance(target, PeerModel):
+            admitted()
+            await self._ask_peer(request, target, downstream)
+            return
+        try:
+            await self._ask_process(request, target, downstream, admitted)
+        except UpstreamUnreachable as error:
+            _log.warning("%s; the request is given to the next process", error)
+            await self._ask_process(request, target, downstream, admitted)
+
+    async def _ask_process(
+        self,
+        request: ProxiedRequest,
+        model: ModelId,
+        downstream: Downstream,
+        admitted: Callable[[], None],
+    ) -> None:
+        async with self._supervisor.lease(model) as lease:
+            admitted()
+            pool = self._pools.of(lease.model, lease.generation)
+            try:
+                await relay(request, pool, downstream)
+            except UpstreamFailed as error:
+                raise await _explained(error, lease) from error
+
+    async def _ask_peer(
+        self, request: ProxiedRequest, model: PeerModel, downstream: Downstream
+    ) -> None:
+        try:
+            await self._peers.relay(model.peer, request, downstream)
+        except UpstreamFailed as error:
+            _log.warning("peer %s: %s", model.peer, error)
+            raise type(error)(f"peer {model.peer}: {error}") from error
+
+
+async def _explained(error: UpstreamFailed, lease: Lease) -> UpstreamFailed:
+    """Return ``error`` with what the process itself died of, if it did.
+
+    Only if it did, and nothing had reached it, is that an ``UpstreamUnreachable``.
+    """
+    cause = await lease.cause_of_death(OBITUARY)
+    what = f"{lease.model}: {error}"
+    if not cause:
+        return UpstreamFailed(what)
+    kind = UpstreamUnreachable if isinstance(error, UpstreamUnreachable) else UpstreamFailed
+    return kind(f"{what}; its process {cause}")

@@ -1,0 +1,73 @@
+"""The way to peers: one pool of connections for each, and what their requests lack and bring.
+
+Rule 1: a peer is a stranger: it is not told who swapd's clients are.
+Rule 2: a peer's key takes the place of whatever the client brought.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from swapd.config.peers import Peer
+from swapd.errors import UnknownModel
+from swapd.upstream.exchange import Downstream, ProxiedRequest, relay
+from swapd.upstream.headers import Header
+from swapd.upstream.http1 import Pool
+
+#: The host is the peer's own; the others tell who has asked whom.
+_NOT_FOR_PEERS = frozenset(
+    {b"host", b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"}
+)
+
+_KEYS = frozenset({b"authorization", b"x-api-key"})
+
+
+class Peers:
+    """Every peer, and the connections to it."""
+
+    def __init__(self, peers: Mapping[str, Peer]) -> None:
+        """Connect nowhere yet."""
+        self._peers = dict(peers)
+        self._pools: dict[str, Pool] = {}
+
+    def reconfigure(self, peers: Mapping[str, Peer]) -> None:
+        """Know ``peers`` from now on; the connections to those that changed are not used again."""
+        for name in [name for name in self._pools if self._peers[name] != peers.get(name)]:
+            self._pools.pop(name).close()
+        self._peers = dict(peers)
+
+    async def relay(self, peer: str, request: ProxiedRequest, downstream: Downstream) -> None:
+        """Send ``request`` to ``peer`` and pass the answer on, piece by piece as it comes.
+
+        Raises:
+          UpstreamFailed: The peer cannot be reached, or broke the exchange.
+          UnknownModel: The configuration has the peer no more.
+        """
+        if (known := self._peers.get(peer)) is None:
+            raise UnknownModel(f"the peer {peer!r} was taken out of the configuration")
+        sent = replace(request, headers=_for_peer(request.headers, known.api_key), client=None)
+        await relay(sent, self._pool(known), downstream)
+
+    def close(self) -> None:
+        """Close every connection that is idle, and the others when they are done."""
+        while self._pools:
+            self._pools.popitem()[1].close()
+
+    def _pool(self, peer: Peer) -> Pool:
+        if peer.id not in self._pools:
+            self._pools[peer.id] = Pool(
+                peer.proxy,
+                connect_timeout=peer.timeouts.connect or math.inf,
+                idle_timeout=peer.timeouts.idle_conn or math.inf,
+            )
+        return self._pools[peer.id]
+
+
+def _for_peer(headers: Sequence[Header], key: str) -> list[Header]:
+    dropped = _NOT_FOR_PEERS | _KEYS if key else _NOT_FOR_PEERS
+    kept = [header for header in headers if header[0].lower() not in dropped]
+    if key:
+        kept += [(b"authorization", b"Bearer " + key.encode()), (b"x-api-key", key.encode())]
+    return kept

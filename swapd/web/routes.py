@@ -1,0 +1,64 @@
+"""The model routes: which paths reach a model, by which methods, and what they are upstream."""
+
+from __future__ import annotations
+
+#: Their body names the model.
+_POST = frozenset(
+    {
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/responses",
+        "/v1/messages",
+        "/v1/messages/count_tokens",
+        "/v1/embeddings",
+        "/v1/rerank",
+        "/v1/reranking",
+        "/rerank",
+        "/reranking",
+        "/completion",
+        "/infill",
+        "/v1/audio/speech",
+        "/v1/audio/transcriptions",
+        "/v1/audio/translations",
+        "/v1/audio/voices",
+        "/v1/images/generations",
+        "/v1/images/edits",
+        "/v1/images/variations",
+        "/sdapi/v1/txt2img",
+        "/sdapi/v1/img2img",
+        "/audioapi/v1/tasks/run",
+        "/v/chat/completions",
+        "/v/completions",
+        "/v/responses",
+        "/v/messages",
+        "/v/messages/count_tokens",
+        "/v/embeddings",
+        "/v/rerank",
+        "/v/reranking",
+    }
+)
+
+#: Their query names the model.
+_GET = frozenset({"/v1/audio/voices", "/sdapi/v1/loras", "/props"})
+
+#: Left out upstream: ``/v`` is for servers whose paths have no version.
+_PREFIXES = ("/v/", "/audioapi/")
+
+
+def methods_of(path: str) -> tuple[str, ...]:
+    """Return the methods by which ``path`` reaches a model; none if it is no model route."""
+    by_query = ("GET", "HEAD") if path in _GET else ()
+    return (*by_query, "POST") if path in _POST else by_query
+
+
+def upstream_path(path: str, raw_path: bytes) -> bytes:
+    """Return the path of a model route as the model's server knows it.
+
+    Args:
+      path: The route.
+      raw_path: The same as the client wrote it, which may be percent-encoded.
+    """
+    for prefix in _PREFIXES:
+        if path.startswith(prefix):
+            return path[len(prefix) - 1 :].encode()
+    return raw_path
