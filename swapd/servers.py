@@ -16,6 +16,7 @@ from swapd.ids import ModelId
 from swapd.process.actor import RunServer
 from swapd.process.child import ServerSpec, Stopping, run_server
 from swapd.process.guardian import Guardian
+from swapd.process.health import Liveness, Probe
 from swapd.upstream.probe import Prober
 
 
@@ -27,31 +28,52 @@ class Servers:
         self._guardian = guardian
         self._hurry = hurry
         self._models: dict[ModelId, Model] = {}
+        self._probes: dict[ModelId, Probe | None] = {}
+        self._outdated = trio.Event()  # set when the models are others from now on
 
     def of(self, models: Mapping[ModelId, Model]) -> dict[ModelId, RunServer]:
         """Return how each of ``models`` is run from now on.
 
-        How it is stopped holds for what runs already, too, as long as that is the same process.
+        How it is watched and stopped holds for what runs already, too, as long as that is the
+        same process.
         """
         self._models.update(models)
+        self._probes.update((name, _probe_of(model)) for name, model in models.items())
+        outdated, self._outdated = self._outdated, trio.Event()
+        outdated.set()
         return {name: self._server_of(model) for name, model in models.items()}
 
     def _server_of(self, model: Model) -> RunServer:
-        checks = model.check_endpoint
-        probe = Prober(model.proxy, checks).probe if checks else None
+        probe = self._probes[model.id]
         spec = ServerSpec(
             argv=model.argv,
             env={**os.environ, **dict(entry.split("=", 1) for entry in model.env)},
             stopping=partial(self._stopping, model),
             address=_local_address(model.proxy),
             start_timeout=model.start_timeout,
+            liveness=partial(self._liveness, model, probe),
         )
         return partial(run_server, spec, self._guardian, probe=probe, hurry=self._hurry)
 
     def _stopping(self, started: Model) -> Stopping:
-        newest = self._models[started.id]
-        model = newest if is_same_process(started, newest) else started
+        model = self._newest(started)
         return Stopping(model.stop_argv, model.unload_timeout)
+
+    def _liveness(self, started: Model, probe: Probe | None) -> Liveness:
+        model = self._newest(started)
+        if model is not started:
+            probe = self._probes[model.id]
+        return Liveness(probe, model.liveness.every, model.liveness.failures, self._outdated)
+
+    def _newest(self, started: Model) -> Model:
+        """Return what holds now for a process that was started by ``started``."""
+        newest = self._models[started.id]
+        return newest if is_same_process(started, newest) else started
+
+
+def _probe_of(model: Model) -> Probe | None:
+    checks = model.check_endpoint
+    return Prober(model.proxy, checks).probe if checks else None
 
 
 def _local_address(url: str) -> tuple[str, int] | None:

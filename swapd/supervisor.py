@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -30,6 +31,7 @@ from swapd.policy.facts import (
     GraceOver,
     LoadRequested,
     ModelStopped,
+    ModelStuck,
     Reconfigured,
     RequestArrived,
     RequestFinished,
@@ -41,6 +43,8 @@ from swapd.policy.life import Reason, Transition
 from swapd.policy.scheduler import Scheduler
 from swapd.policy.seats import Rules, Terms
 from swapd.process.actor import Log, ModelActor, RunServer, Start, Stop
+
+_log = logging.getLogger("swapd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +148,8 @@ class Supervisor:
         self._wake_at = math.inf
         if isinstance(fact, ModelStopped):
             self._ends[fact.model].come(fact.error)
+        elif isinstance(fact, ModelStuck):
+            _log.warning("%s: %s; the model keeps its place until then", fact.model, fact.why)
         self._obey(self._scheduler.handle(fact, now=trio.current_time()))
 
     def _obey(self, effects: Iterable[Effect]) -> None:

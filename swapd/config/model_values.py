@@ -39,6 +39,9 @@ class Models:
         if not argv:
             message = "a model needs a cmd, the command that starts its server"
             self._reporter.require((*path, "cmd"), message)
+        if given.liveness.every and given.check_endpoint == "none":
+            message = "there is nothing to ask: checkEndpoint is none"
+            self._reporter.report((*path, "liveness", "every"), message)
         loading = given.send_loading_state
         return Model(
             id=name,

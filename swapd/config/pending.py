@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from swapd.config.filters import Filters
-from swapd.config.models import Liveness, Model
+from swapd.config.models import Model
 from swapd.config.schema import Config
 from swapd.config.server import Cors, Server
 from swapd.config.timeouts import Timeouts
@@ -43,6 +43,5 @@ def _pending_of(model: Model) -> Iterator[str]:
         "sendLoadingState": model.send_loading_state,
         "timeouts": model.timeouts != Timeouts(),
         "compat.ignoreWebsockets": model.ignore_websockets,
-        "liveness": model.liveness != Liveness(),
     }
     yield from (key for key, is_set in kept.items() if is_set)

@@ -3,6 +3,8 @@
 Rule 1: the actor is the only writer of its model's state; every change is one Transition.
 Rule 2: a Stop names the generation it is about, and touches no other.
 Rule 3: however a life ends, even by cancellation, its last transition leads to stopped.
+Rule 4: what is stuck holds only its own model: a life goes on until nothing is left of it, or
+    until swapd ends.
 """
 
 from __future__ import annotations
@@ -15,9 +17,9 @@ from typing import Protocol
 import trio
 
 from swapd.ids import Generation, ModelId
-from swapd.policy.facts import Fact, ModelReady, ModelStopped
+from swapd.policy.facts import Fact, ModelFailing, ModelReady, ModelStopped, ModelStuck
 from swapd.policy.life import ModelState, Reason, Transition
-from swapd.process.child import Witness
+from swapd.process.child import Rest, Witness
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,8 @@ class Stop:
 
 
 #: Runs a model's server once, to its end, and returns why it ended by itself.  When
-#: cancelled it stops the server first: once it is over, no process of it is left.
+#: cancelled it stops the server first: once it is over, no process of it is left, unless the
+#: witness was told that it is stuck.
 RunServer = Callable[[Witness], Awaitable[str]]
 
 
@@ -61,8 +64,8 @@ class Log(Protocol):
 class ModelActor:
     """Owns one model's process; talks only by ``tell`` (in) and its callbacks (out).
 
-    A Start behind a Stop waits its turn in the inbox, so a model never has two processes,
-    and every Start is answered by exactly one ModelStopped.
+    A Start behind a life waits for the end of that, so a model never has two processes, and
+    every Start is answered by exactly one ModelStopped.
     """
 
     def __init__(
@@ -80,7 +83,8 @@ class ModelActor:
         self._show = show
         self._log = log
         self._life: _Life | None = None
-        self._post, self._inbox = trio.open_memory_channel[Start | Stop](math.inf)
+        self._orders: dict[Generation, _Order] = {}  # of every life that is not over
+        self._post, self._inbox = trio.open_memory_channel[_Order](math.inf)
 
     @property
     def pid(self) -> int | None:
@@ -89,50 +93,69 @@ class ModelActor:
 
     @property
     def trouble(self) -> str | None:
-        """Why the last life ended by itself, or what is wrong with this one."""
+        """What is wrong with this life, or why the last one ended by itself."""
         return self._life.trouble if self._life else None
+
+    @property
+    def stuck(self) -> str | None:
+        """What lives on after SIGKILL, for as long as it does."""
+        return self._life.stuck_by if self._life else None
 
     def run_by(self, run_server: RunServer) -> None:
         """Start the server in this way from the next start on."""
         self._run_server = run_server
 
     def tell(self, command: Start | Stop) -> None:
-        """Queue ``command``.  Never blocks, so it is safe in any ``finally``."""
-        self._post.send_nowait(command)
+        """Take ``command``.  Never blocks, so it is safe in any ``finally``."""
+        match command:
+            case Start(generation):
+                order = self._orders[generation] = _Order(command)
+                self._post.send_nowait(order)
+            case Stop(generation) if generation in self._orders:
+                self._orders[generation].end(command)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Serve the inbox until cancelled, which stops the process first."""
+        """Live as often as told to until cancelled, which stops the process first."""
         task_status.started()
-        async for command in self._inbox:
-            if isinstance(command, Start):
-                await self._live(command)
+        async for order in self._inbox:
+            await self._live(order)
+            del self._orders[order.start.generation]
 
-    async def _live(self, start: Start) -> None:
+    async def _live(self, order: _Order) -> None:
         self._log.begin()
         life = self._life = _Life(
-            self._model, start, report=self._report, show=self._show, log=self._log
+            self._model, order.start, report=self._report, show=self._show, log=self._log
         )
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._obey_stop, life, nursery.cancel_scope)
-                life.ended_by_itself(await self._run_server(life))
+                nursery.start_soon(self._obey_stop, life, order, nursery.cancel_scope)
+                life.ended(await self._run_server(life))
                 nursery.cancel_scope.cancel(reason="the server has ended")
+            await life.outlast_what_is_stuck()
         finally:
             life.close()
 
-    async def _obey_stop(self, life: _Life, scope: trio.CancelScope) -> None:
-        stop = Stop(life.generation, Reason.SHUTDOWN)  # what a cancellation from outside means
+    async def _obey_stop(self, life: _Life, order: _Order, scope: trio.CancelScope) -> None:
         try:
-            stop = await self._told_to_stop(life.generation)
+            await order.ended.wait()
         finally:
-            life.told_to_stop(stop.reason, stop.why)
-            scope.cancel(reason=f"told to stop: {stop.reason}")
+            life.told_to_stop(order.stop.reason, order.stop.why)
+            scope.cancel(reason=f"told to stop: {order.stop.reason}")
 
-    async def _told_to_stop(self, generation: Generation) -> Stop:
-        while True:
-            command = await self._inbox.receive()
-            if isinstance(command, Stop) and command.generation == generation:
-                return command
+
+class _Order:
+    """One life as it was ordered, from its Start to its Stop, if that ever comes."""
+
+    def __init__(self, start: Start) -> None:
+        self.start = start
+        self.ended = trio.Event()
+        # What a cancellation from outside means.
+        self.stop = Stop(start.generation, Reason.SHUTDOWN)
+
+    def end(self, stop: Stop) -> None:
+        if not self.ended.is_set():
+            self.stop = stop
+            self.ended.set()
 
 
 async def _nothing_to_run(witness: Witness) -> str:
@@ -151,10 +174,10 @@ class _Life:
         show: Callable[[Transition], None],
         log: Log,
     ) -> None:
-        self.generation = start.generation
         self.pid: int | None = None
-        self.trouble: str | None = None
+        self.stuck_by: str | None = None
         self._model = model
+        self._generation = start.generation
         self._state = ModelState.STOPPED
         self._reason = start.reason
         self._report = report
@@ -162,7 +185,12 @@ class _Life:
         self._log = log
         self._exit_code: int | None = None
         self._error: str | None = None
+        self._rest: Rest | None = None
         self._become(ModelState.STARTING, start.reason)
+
+    @property
+    def trouble(self) -> str | None:
+        return self.stuck_by or self._error
 
     # -- what the server does (process.child.Witness) ----------------------------------
 
@@ -175,45 +203,69 @@ class _Life:
     def ready(self) -> None:
         if self._state is ModelState.STARTING:
             self._become(ModelState.READY, self._reason)
-            self._report(ModelReady(self._model, self.generation))
+            self._report(ModelReady(self._model, self._generation))
 
-    def stopping(self, why: str) -> None:
-        if self._state is ModelState.STARTING:
-            self._become(ModelState.STOPPING, Reason.START_FAILED, why)
+    def failing(self, why: str, reason: Reason) -> None:
+        """Show it, unless all that is left to do is to sweep: that takes but a moment."""
+        if not self._may_fail:
+            return
+        self._error, self._reason = why, reason
+        if self._exit_code is None:
+            self._become(ModelState.STOPPING, reason, why)
+        self._report(ModelFailing(self._model, self._generation))
 
     def exited(self, code: int) -> None:
         self._exit_code = code
 
-    def stuck(self, why: str) -> None:
-        self.trouble = why
+    def stuck(self, why: str, rest: Rest) -> None:
+        self.stuck_by, self._rest = why, rest
+        if self._state is not ModelState.STOPPING:  # nobody may take it for alive any longer
+            self._become(ModelState.STOPPING, self._reason, _joined(self._error, why))
+        self._report(ModelStuck(self._model, self._generation, why))
 
     # -- what the actor does -----------------------------------------------------------
 
     def told_to_stop(self, reason: Reason, why: str | None) -> None:
         """Show the stop, unless the server has ended or is being stopped already."""
-        if self._error is None and self._state in {ModelState.STARTING, ModelState.READY}:
+        if self._may_fail:
             self._become(ModelState.STOPPING, reason, why)
 
-    def ended_by_itself(self, why: str) -> None:
-        """Keep why, and the server's last words, for whoever waits for it."""
-        words = self._log.last_words()
-        self._error = f"{why}; its last words:\n{words}" if words else why
-        self.trouble = self._error
-        if self._state is ModelState.STARTING:
-            self._reason = Reason.START_FAILED
-        elif self._state is ModelState.READY:
-            self._reason = Reason.CRASH
+    def ended(self, why: str) -> None:
+        """Keep why, if it was not told to and has not said so before."""
+        if self._may_fail:
+            starts = self._state is ModelState.STARTING
+            self._error, self._reason = why, Reason.START_FAILED if starts else Reason.CRASH
+
+    async def outlast_what_is_stuck(self) -> None:
+        """Wait for the end of what is stuck, maybe for ever."""
+        if self._rest is not None:
+            await self._rest()
+            self.stuck_by = None
 
     def close(self) -> None:
-        """Say that it is over; sync, so that no cancellation can lose it."""
-        self._become(ModelState.STOPPED, self._reason, self._error)
-        self._report(ModelStopped(self._model, self.generation, self._error))
-        self.pid = None
+        """Say that it is over; sync, so that no cancellation can lose it.
+
+        With why it failed go the server's last words, for whoever waits for it.
+        """
+        if self._error is not None and (words := self._log.last_words()):
+            self._error = f"{self._error}; its last words:\n{words}"
+        self._become(ModelState.STOPPED, self._reason, _joined(self.stuck_by, self._error))
+        self._report(ModelStopped(self._model, self._generation, self._error))
+        self.pid = self.stuck_by = None
+
+    @property
+    def _may_fail(self) -> bool:
+        """Whether it lives, and nothing else has ended it before."""
+        return self._error is None and self._state in {ModelState.STARTING, ModelState.READY}
 
     def _become(self, new: ModelState, reason: Reason, detail: str | None = None) -> None:
         old, self._state, self._reason = self._state, new, reason
         self._show(
             Transition(
-                self._model, old, new, reason, self.generation, self.pid, self._exit_code, detail
+                self._model, old, new, reason, self._generation, self.pid, self._exit_code, detail
             )
         )
+
+
+def _joined(*texts: str | None) -> str | None:
+    return "; ".join(text for text in texts if text) or None

@@ -9,15 +9,22 @@ Rule 3: One SIGTERM per stop.  A model that saves its state on the first may qui
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeAlias, TypeVar
 
 import trio
 
+from swapd.policy.life import Reason
 from swapd.process.guarded import KILL_PATIENCE, LaunchFailed
-from swapd.process.health import Probe, wait_until_ready
+from swapd.process.health import Liveness, Probe, wait_until_hung, wait_until_ready
 from swapd.process.ports import who_answers
+
+T = TypeVar("T")
+
+#: Waits until nothing of a server is left.
+Rest: TypeAlias = Callable[[], Awaitable[None]]
 
 #: Seconds that the pipe of a swept server may stay open before its words count as all read.
 LAST_WORDS = 1.0
@@ -49,6 +56,8 @@ class ServerSpec:
     #: Where it will listen, if on this machine; checked to be free before the launch.
     address: tuple[str, int] | None = None
     start_timeout: float = 120.0
+    #: Asked all the time while it is ready: how it is watched may change while it runs.
+    liveness: Callable[[], Liveness] = Liveness
 
 
 class Witness(Protocol):
@@ -60,14 +69,14 @@ class Witness(Protocol):
 
     def ready(self) -> None: ...
 
-    def stopping(self, why: str) -> None:
-        """The start failed while the process lives: it is being stopped now."""
+    def failing(self, why: str, reason: Reason) -> None:
+        """It ends without having been told to: it has exited, or it is being stopped now."""
 
     def exited(self, code: int) -> None:
         """The leader is gone; its group is swept next."""
 
-    def stuck(self, why: str) -> None:
-        """Something of it lives on after SIGKILL."""
+    def stuck(self, why: str, rest: Rest) -> None:
+        """Something of it lives on after SIGKILL; ``rest`` waits for the end of that."""
 
 
 class Process(Protocol):
@@ -105,7 +114,8 @@ async def run_server(
 ) -> str:
     """Run ``spec.argv`` to its end; return why it ended, for people to read.
 
-    Never ends while a process of its group lives, unless it told the witness that it is stuck.
+    Never ends while a process of its group lives, unless the witness was told that it is stuck:
+    who has to wait for the rest, and for how long, is not decided here.
 
     Args:
       spec: What to run, and how.
@@ -154,16 +164,13 @@ class _Run:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._pump)
             try:
-                why = await self._live(probe, deadline)
-                if self._code is None:
-                    self._witness.stopping(why)
+                why, reason = await self._live(probe, deadline)
+                self._witness.failing(why, reason)
             finally:
                 stopping = self._spec.stopping()
                 with trio.move_on_after(stopping.grace + STOP_SLACK, shield=True):
                     await self._finish(stopping, hurry)
                 self._pumping.cancel(reason="nothing more will come")
-            await self._exit()  # at once, unless it is stuck: then until it lets go or we must
-            await self._process.wait_gone()
         return why
 
     async def _pump(self) -> None:
@@ -181,21 +188,25 @@ class _Run:
             self._witness.exited(code)
         return code
 
-    async def _live(self, probe: Probe | None, deadline: float) -> str:
+    async def _live(self, probe: Probe | None, deadline: float) -> tuple[str, Reason]:
         """Return why it ended; or, if it still lives, why it must be stopped."""
         if probe is not None:
-            ready = await self._become_ready(probe, deadline)
+            ready = await self._before_it_exits(partial(self._become_ready, probe, deadline))
             if self._code is not None:
-                return f"{self._ending(self._code)} before it was ready"
+                return f"{self._ending(self._code)} before it was ready", Reason.START_FAILED
             if not ready:
                 limit = f"not ready within {self._spec.start_timeout:g} s"
-                return f"{limit}: last answer of the health check: {self._last_answer}"
+                why = f"{limit}: last answer of the health check: {self._last_answer}"
+                return why, Reason.START_FAILED
         self._witness.ready()
-        return self._ending(await self._exit())
+        hung = await self._before_it_exits(partial(wait_until_hung, self._spec.liveness))
+        if self._code is not None:
+            return self._ending(self._code), Reason.CRASH
+        return f"hung and was ended by swapd: {hung}", Reason.HUNG
 
-    async def _become_ready(self, probe: Probe, deadline: float) -> bool:
-        """Return whether it is ready; give up at the deadline, and at once when it exits."""
-        ready = False
+    async def _before_it_exits(self, wait: Callable[[], Awaitable[T]]) -> T | None:
+        """Return what ``wait`` returns, or None if the server's exit ends that."""
+        result = None
         async with trio.open_nursery() as race:
 
             async def watch() -> None:
@@ -203,11 +214,15 @@ class _Run:
                 race.cancel_scope.cancel(reason="the server has ended")
 
             race.start_soon(watch)
-            with trio.move_on_at(deadline):
-                await wait_until_ready(probe, heard=self._hear)
-                ready = True
-            race.cancel_scope.cancel(reason="the start is decided")
-        return ready
+            result = await wait()
+            race.cancel_scope.cancel(reason="there is an answer")
+        return result
+
+    async def _become_ready(self, probe: Probe, deadline: float) -> bool:
+        with trio.move_on_at(deadline):
+            await wait_until_ready(probe, heard=self._hear)
+            return True
+        return False
 
     def _hear(self, answer: str) -> None:
         self._last_answer = answer
@@ -224,13 +239,17 @@ class _Run:
         if self._code is None:
             self._process.signal(signal.SIGKILL)
         with trio.move_on_after(KILL_PATIENCE) as patience:
-            await self._exit()
-            await self._process.wait_gone()
+            await self._see_gone()
         if patience.cancelled_caught:
             what = "the process" if self._code is None else "what it has left behind"
-            self._witness.stuck(f"{what} does not end, {KILL_PATIENCE:g} s after SIGKILL")
+            why = f"{what} does not end, {KILL_PATIENCE:g} s after SIGKILL"
+            self._witness.stuck(why, self._see_gone)
         with trio.move_on_after(LAST_WORDS):
             await self._pumped.wait()
+
+    async def _see_gone(self) -> None:
+        await self._exit()
+        await self._process.wait_gone()
 
     async def _ask_to_stop(self, stopping: Stopping, hurry: trio.Event) -> None:
         """Give it its grace to end by itself; ``hurry`` cuts that short."""

@@ -11,7 +11,7 @@ from trio.testing import MockClock
 from swapd.config.schema import Group
 from swapd.ids import ModelId
 from swapd.policy.eviction import GroupEviction
-from swapd.policy.life import Transition
+from swapd.policy.life import Reason, Transition
 from swapd.policy.scheduler import Scheduler
 from swapd.policy.seats import Rules, Terms
 from swapd.process.child import Witness
@@ -37,10 +37,12 @@ class FakeServer:
             with trio.move_on_after(60) as starting:
                 await trio.sleep(self.load)
             if starting.cancelled_caught:
-                witness.stopping("not ready within 60 s")
+                witness.failing("not ready within 60 s", Reason.START_FAILED)
                 return "not ready within 60 s"
             witness.ready()
             await trio.sleep(self.exit_after)
+            witness.exited(1)
+            witness.failing("exited with code 1", Reason.CRASH)
             return "exited with code 1"
         finally:
             with trio.CancelScope(shield=True):

@@ -297,6 +297,17 @@ def test_capabilities_are_read(line: str, top: str, capabilities: Capabilities |
     assert found.is_empty is (capabilities == Capabilities())
 
 
+def test_who_is_watched_must_have_something_to_be_asked() -> None:
+    text = "models:\n  m:\n    cmd: serve ${PORT}\n    liveness: {every: 5}\n"
+    assert parse(text, "c.yaml").models[ModelId("m")].liveness.every == 5
+    with pytest.raises(InvalidConfig) as caught:
+        parse(text + "    checkEndpoint: none\n", "c.yaml")
+    assert caught.value.problems == (
+        "c.yaml:4:23: models.m.liveness.every: there is nothing to ask: checkEndpoint is none",
+    )
+    parse(text.replace("5", "0") + "    checkEndpoint: none\n", "c.yaml")
+
+
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [

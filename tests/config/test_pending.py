@@ -23,9 +23,9 @@ def test_a_plain_configuration_has_its_full_effect() -> None:
         ("server: {allowedHosts: [x]}\n", "server.allowedHosts"),
         ("captureBuffer: 5\n", "captureBuffer"),
         ("sendLoadingState: true\n", "models.a.sendLoadingState"),
-        ("", "models.a.liveness"),
+        ("", "models.a.metadata"),
     ],
 )
 def test_a_key_without_effect_is_named(written: str, named: str) -> None:
-    text = PLAIN + written if written else PLAIN + "    liveness: {every: 5}\n"
+    text = PLAIN + written if written else PLAIN + "    metadata: {size: 5}\n"
     assert list(pending(parse(text, "c.yaml"))) == [named]

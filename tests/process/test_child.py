@@ -3,94 +3,23 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
 import trio
-from trio.testing import MemoryReceiveStream, MockClock, memory_stream_one_way_pair
+from trio.testing import MockClock
 
 from swapd.process.child import ServerSpec, Stopping, run_server
 from swapd.process.guarded import LaunchFailed
-from swapd.process.health import Probe
+from swapd.process.health import Liveness, Probe
+from tests.process.fake_processes import FakeGuardian, FakeProcess
 from tests.process.watching import Diary
 
 TERM, KILL = signal.SIGTERM, signal.SIGKILL
 
 SPEC = ServerSpec(("llama-server",), {"PATH": "/bin"})
 WITH_COMMAND = replace(SPEC, stopping=lambda: Stopping(argv=("docker", "stop", "--pid=${PID}")))
-
-
-@dataclass
-class FakeProcess:
-    """Dies as its fields say; None means never."""
-
-    nursery: trio.Nursery
-    pid: int = 7
-    lives: float | None = None
-    code: int = 0
-    after_term: float | None = 0
-    after_kill: float | None = 0
-    sweep: float | None = 0
-    says: bytes = b""
-    pipe_open: float = 0
-    lost: bool = False
-    signals: list[tuple[float, int]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self._pipe, self._output = memory_stream_one_way_pair()
-        self._exited, self.gone = trio.Event(), trio.Event()
-
-    @property
-    def output(self) -> MemoryReceiveStream:
-        return self._output
-
-    def dies_after(self, seconds: float | None, code: int) -> None:
-        if seconds is not None:
-            self.nursery.start_soon(self._die, seconds, code)
-
-    async def _die(self, seconds: float, code: int) -> None:
-        await trio.sleep(seconds)
-        if self._exited.is_set():
-            return
-        self.code = code
-        self._exited.set()
-        if self.sweep is not None:
-            await trio.sleep(self.sweep)
-            self.gone.set()
-            await trio.sleep(self.pipe_open)
-            await self._pipe.send_all(self.says)
-            self._pipe.close()
-
-    def signal(self, number: int) -> None:
-        if not self._exited.is_set():
-            self.signals.append((trio.current_time(), number))
-            self.dies_after(self.after_term if number == TERM else self.after_kill, -number)
-
-    async def wait_exit(self) -> int:
-        await self._exited.wait()
-        return self.code
-
-    async def wait_gone(self) -> None:
-        await self.gone.wait()
-
-
-@dataclass
-class FakeGuardian:
-    """Launches what it was given, in order, after ``delay`` seconds each."""
-
-    processes: list[FakeProcess | LaunchFailed]
-    delay: float = 0
-    launched: list[tuple[str, ...]] = field(default_factory=list)
-
-    async def launch(self, argv: Sequence[str], env: Mapping[str, str]) -> FakeProcess:
-        await trio.sleep(self.delay)
-        self.launched.append(tuple(argv))
-        process = self.processes.pop(0)
-        if isinstance(process, LaunchFailed):
-            raise process
-        process.dies_after(process.lives, process.code)
-        return process
 
 
 @dataclass
@@ -164,7 +93,7 @@ async def test_the_reason_is_the_exit_code(
     stage: Stage, autojump_clock: MockClock, code: int, why: str
 ) -> None:
     assert await stage.live(stage.process(lives=5, code=code)) == why
-    assert stage.diary.story == ["spawned 7", "ready", f"exited {code}"]
+    assert stage.diary.story == ["spawned 7", "ready", f"exited {code}", f"failing (crash): {why}"]
 
 
 async def test_an_exit_during_the_start_is_noticed_while_a_probe_hangs(
@@ -174,7 +103,7 @@ async def test_an_exit_during_the_start_is_noticed_while_a_probe_hangs(
     why = await stage.live(stage.process(lives=0.5, code=3), probe=silent)
     assert why == "exited with code 3 before it was ready"
     assert trio.current_time() - began == pytest.approx(0.5)
-    assert stage.diary.story == ["spawned 7", "exited 3"]
+    assert stage.diary.story == ["spawned 7", "exited 3", f"failing (start_failed): {why}"]
 
 
 async def test_a_guard_that_died_is_the_reason(stage: Stage, autojump_clock: MockClock) -> None:
@@ -201,7 +130,10 @@ async def test_the_exit_is_told_before_the_sweep_and_the_end_comes_after_it(
 ) -> None:
     began = trio.current_time()
     await stage.live(stage.process(lives=1, sweep=3))
-    assert stage.diary.events[-1] == (began + 1, "exited 0")
+    assert stage.diary.events[-2:] == [
+        (began + 1, "exited 0"),
+        (began + 1, "failing (crash): exited with code 0"),
+    ]
     assert trio.current_time() == began + 4
 
 
@@ -224,7 +156,7 @@ async def test_a_start_that_takes_too_long_is_stopped_and_says_what_was_seen(
     why = await stage.live(process, probe=answering("status 503"))
     assert why == "not ready within 120 s: last answer of the health check: status 503"
     assert stage.diary.events[1:] == [
-        (began + 120, f"stopping: {why}"),
+        (began + 120, f"failing (start_failed): {why}"),
         (began + 122, "exited -15"),
     ]
 
@@ -260,6 +192,93 @@ async def test_a_stop_during_the_start_stops_at_once(
         await stage.live(process, probe=silent)
     assert process.gone.is_set()
     assert stage.diary.story == ["spawned 7", "exited -15"]
+
+
+# -- a ready server that hangs ----------------------------------------------------------------
+
+
+def watched(probe: Probe, every: float = 30) -> ServerSpec:
+    return replace(SPEC, liveness=lambda: Liveness(probe, every, failures=3))
+
+
+async def test_a_server_that_hangs_is_stopped_and_says_what_was_seen(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
+    process = stage.process(after_term=None)
+    began = trio.current_time()
+    why = await stage.live(process, spec=watched(silent))
+    checks = "3 health checks in a row failed, last answer: no answer within 2 s"
+    assert why == f"hung and was ended by swapd: {checks}"
+    hung = began + 3 * (30 + 2)
+    assert stage.diary.events[1:] == [
+        (began, "ready"),
+        (hung, f"failing (hung): {why}"),
+        (hung + 10, "exited -9"),
+    ]
+    assert process.signals == [(hung, TERM), (hung + 10, KILL)]
+
+
+async def test_a_server_that_answers_lives_on(stage: Stage, autojump_clock: MockClock) -> None:
+    why = await stage.live(stage.process(lives=3600), spec=watched(answering(None)))
+    assert why == "exited with code 0"
+
+
+async def test_an_exit_while_a_probe_hangs_is_a_crash(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
+    began = trio.current_time()
+    why = await stage.live(stage.process(lives=95, code=1), spec=watched(silent))
+    assert why == "exited with code 1"
+    assert trio.current_time() == began + 95
+    assert stage.diary.story[-1] == f"failing (crash): {why}"
+
+
+async def test_a_stop_while_a_probe_hangs_is_a_stop(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
+    process = stage.process(after_term=1)
+    began = trio.current_time()
+    await stage.stop_at(95, process, spec=watched(silent))
+    assert process.signals == [(began + 95, TERM)]
+    assert stage.diary.story == ["spawned 7", "ready", "exited -15"]
+
+
+@pytest.mark.parametrize("attempt", range(20))
+async def test_an_exit_in_the_instant_in_which_it_is_found_to_hang_is_one_or_the_other(
+    stage: Stage, autojump_clock: MockClock, attempt: int
+) -> None:
+    why = await stage.live(stage.process(lives=96, code=1), spec=watched(silent))
+    reason = "crash" if why == "exited with code 1" else "hung"
+    failures = [what for what in stage.diary.story if what.startswith("failing")]
+    assert failures == [f"failing ({reason}): {why}"]
+    assert stage.diary.story.count("exited 1") == 1
+
+
+@pytest.mark.parametrize("attempt", range(20))
+async def test_a_stop_in_the_instant_in_which_it_is_found_to_hang_sends_one_sigterm(
+    stage: Stage, autojump_clock: MockClock, attempt: int
+) -> None:
+    process = stage.process(after_term=1)
+    with trio.move_on_after(96):
+        await stage.live(process, spec=watched(silent))
+    assert [number for _, number in process.signals] == [TERM]
+    assert stage.diary.story[-1] == "exited -15"
+
+
+async def test_a_server_is_watched_from_the_moment_on_that_somebody_wants_that(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
+    """A reload says so, while it runs."""
+    terms = [Liveness()]
+
+    def watch() -> None:
+        before, terms[0] = terms[0], Liveness(silent, every=5, failures=1)
+        before.outdated.set()
+
+    stage.later(1000, watch)
+    began = trio.current_time()
+    await stage.live(stage.process(), spec=replace(SPEC, liveness=lambda: terms[0]))
+    assert stage.diary.events[-2][0] == began + 1000 + 5 + 2
 
 
 # -- a stop --------------------------------------------------------------------------------
@@ -322,22 +341,28 @@ async def test_a_stop_ends_even_if_nothing_can_sweep_the_group(
     )
 
 
-async def test_a_crash_with_an_unkillable_rest_ends_when_the_rest_does(
+async def test_nothing_waits_for_an_unkillable_rest_but_who_wants_to(
     stage: Stage, autojump_clock: MockClock
 ) -> None:
-    process = stage.process(lives=1, sweep=60)
     began = trio.current_time()
-    assert await stage.live(process) == "exited with code 0"
-    assert trio.current_time() == began + 61
+    assert await stage.live(stage.process(lives=1, sweep=60)) == "exited with code 0"
+    assert trio.current_time() - began <= 1 + 5 + 1
     assert sum(what.startswith("stuck") for what in stage.diary.story) == 1
+    assert stage.diary.rest is not None
+    await stage.diary.rest()
+    assert trio.current_time() == began + 61
 
 
-async def test_a_stop_ends_the_wait_for_an_unkillable_rest(
+async def test_the_exit_of_what_was_stuck_is_told_by_who_waits_for_it(
     stage: Stage, autojump_clock: MockClock
 ) -> None:
-    began = trio.current_time()
-    await stage.stop_at(20, stage.process(lives=1, sweep=None))
-    assert trio.current_time() == began + 20
+    process = stage.process(after_term=None, after_kill=3600)
+    await stage.stop_at(1, process)
+    assert stage.diary.story[-1].startswith("stuck: the process")
+    assert stage.diary.rest is not None
+    await stage.diary.rest()
+    assert process.gone.is_set()
+    assert stage.diary.story[-1] == "exited -9"
 
 
 async def test_words_spoken_during_a_stop_are_heard(

@@ -199,7 +199,7 @@ async def test_an_exit_is_noticed_though_a_grandchild_holds_the_log(life: Life) 
     with trio.fail_after(5):
         life.begin(spec(HAS_CHILD + EXITS))
         await life.end()
-    assert life.witness.story[-1] == "exited 3"
+    assert life.witness.story[-1] == "failing (crash): exited with code 3"
 
 
 async def test_a_start_that_takes_too_long_leaves_nothing(life: Life) -> None:
@@ -210,7 +210,7 @@ async def test_a_start_that_takes_too_long_leaves_nothing(life: Life) -> None:
     life.begin(ServerSpec(python(HAS_CHILD + WAITS), ENV, start_timeout=0.5), probe=unwell)
     why = await life.end()
     assert why == "not ready within 0.5 s: last answer of the health check: status 503"
-    assert life.witness.story[1:] == [f"stopping: {why}", "exited -15"]
+    assert life.witness.story[1:] == [f"failing (start_failed): {why}", "exited -15"]
     assert all(not is_alive(int(pid)) for pid in life.witness.words.split())
 
 

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import trio
 
+from swapd.policy.life import Reason
+from swapd.process.child import Rest
+
 
 @dataclass
 class Diary:
@@ -19,6 +22,7 @@ class Diary:
 
     events: list[tuple[float, str]] = field(default_factory=list)
     words: bytes = b""
+    rest: Rest | None = None
 
     def note(self, what: str) -> None:
         self.events.append((trio.current_time(), what))
@@ -36,14 +40,15 @@ class Diary:
     def ready(self) -> None:
         self.note("ready")
 
-    def stopping(self, why: str) -> None:
-        self.note(f"stopping: {why}")
+    def failing(self, why: str, reason: Reason) -> None:
+        self.note(f"failing ({reason}): {why}")
 
     def exited(self, code: int) -> None:
         self.note(f"exited {code}")
 
-    def stuck(self, why: str) -> None:
+    def stuck(self, why: str, rest: Rest) -> None:
         self.note(f"stuck: {why}")
+        self.rest = rest
 
 
 @dataclass
