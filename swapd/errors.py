@@ -2,6 +2,7 @@
 
 # SwapdError
 # ├── InvalidConfig          shown by the command line: every problem, exit 1
+# ├── InvalidTrace           shown by the command line: every problem, exit 1
 # ├── CannotStart            shown by the command line: the reason, exit 1
 # └── RequestError           shown to a client, as one envelope or event
 #     ├── MalformedRequest   the body cannot be understood
@@ -32,6 +33,14 @@ class InvalidConfig(SwapdError):
         """Keep every problem, each as ``file:line:column: path: message``."""
         super().__init__("\n".join(problems))
         self.problems = tuple(problems)
+
+
+class InvalidTrace(SwapdError):
+    """A trace of requests cannot be read, or has problems; nothing was simulated."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        """Keep the problems, each as ``file:line: field: message``."""
+        super().__init__("\n".join(problems))
 
 
 class CannotStart(SwapdError):

@@ -8,6 +8,7 @@ from swapd.cli.check import check
 from swapd.cli.explain import explain
 from swapd.cli.schema import schema
 from swapd.cli.serve import serve
+from swapd.cli.simulate import simulate
 
 
 @click.group(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
@@ -19,5 +20,5 @@ def main() -> None:
     """
 
 
-for command in (serve, check, schema, explain):
+for command in (serve, check, schema, explain, simulate):
     main.add_command(command)

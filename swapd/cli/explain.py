@@ -44,16 +44,11 @@ def explain(
     with exit_on_error():
         from swapd.policy.explaining import explain as explained
         from swapd.policy.explaining import plain
-        from swapd.policy.naming import Names
+        from swapd.policy.naming import names_of
         from swapd.policy.policies import policy_of
 
         loaded = sources.load()
-        names = Names(
-            loaded.models,
-            loaded.aliases,
-            peer_models=loaded.peer_models,
-            selectors=loaded.selectors,
-        )
+        names = names_of(loaded)
         beside = {names.resolve(name) for name in _listed(running)}
         answer = explained(policy_of(loaded), names.resolve(model), beside)
         click.echo(json.dumps(plain(answer), indent=2) if as_json else _text(answer))

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 
 from swapd.config.peers import PeerModel
+from swapd.config.schema import Config
 from swapd.config.selectors import Target
 from swapd.errors import UnknownModel
 from swapd.ids import ModelId
@@ -71,6 +72,16 @@ class Names:
         near = get_close_matches(name, known, n=3)
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
         return f"there is no model {name!r}{hint}"
+
+
+def names_of(config: Config) -> Names:
+    """Return every name that clients of ``config`` may use."""
+    return Names(
+        config.models,
+        config.aliases,
+        peer_models=config.peer_models,
+        selectors=config.selectors,
+    )
 
 
 def full_name(target: Target) -> str:

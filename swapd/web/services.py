@@ -15,7 +15,7 @@ from swapd.dispatch import Dispatch
 from swapd.ids import ModelId
 from swapd.policy.directory import Directory
 from swapd.policy.life import ModelState
-from swapd.policy.naming import Names, full_name
+from swapd.policy.naming import full_name, names_of
 from swapd.policy.profiles import Profiles
 from swapd.policy.selectors import Destination, Selectors, Standing
 from swapd.supervisor import Supervisor
@@ -57,12 +57,7 @@ class Services:
     def reconfigure(self, config: Config) -> None:
         """Serve by ``config`` from now on."""
         self.config = config
-        self.names = Names(
-            config.models,
-            config.aliases,
-            peer_models=config.peer_models,
-            selectors=config.selectors,
-        )
+        self.names = names_of(config)
         self._follow_profiles(config)
         self._directory = Directory(self.names, self.profiles, self._choosing, config.selectors)
         self.keys = Keys(config.api_keys)
