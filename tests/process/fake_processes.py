@@ -1,15 +1,23 @@
-"""Processes on a virtual clock, which die as the test says."""
+"""Servers on a virtual clock, which die as the test says, and a stage for one life."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import trio
 from trio.testing import MemoryReceiveStream, memory_stream_one_way_pair
 
+from swapd.process.child import ServerSpec, Stopping, run_server
 from swapd.process.guarded import LaunchFailed
+from swapd.process.health import Probe
+from tests.process.watching import Diary
+
+TERM, KILL = signal.SIGTERM, signal.SIGKILL
+
+SPEC = ServerSpec(("llama-server",), {"PATH": "/bin"})
+WITH_COMMAND = replace(SPEC, stopping=lambda: Stopping(argv=("docker", "stop", "--pid=${PID}")))
 
 
 @dataclass
@@ -84,3 +92,52 @@ class FakeGuardian:
             raise process
         process.dies_after(process.lives, process.code)
         return process
+
+
+@dataclass
+class Stage:
+    """One life on the stage: what it needs, and what came of it."""
+
+    nursery: trio.Nursery
+    diary: Diary = field(default_factory=Diary)
+    hurry: trio.Event = field(default_factory=trio.Event)
+
+    def process(self, **how: object) -> FakeProcess:
+        return FakeProcess(self.nursery, **how)  # type: ignore[arg-type]
+
+    async def live(
+        self,
+        *processes: FakeProcess | LaunchFailed,
+        spec: ServerSpec = SPEC,
+        probe: Probe | None = None,
+        delay: float = 0,
+    ) -> str:
+        guardian = FakeGuardian(list(processes), delay)
+        return await run_server(spec, guardian, self.diary, probe=probe, hurry=self.hurry)
+
+    async def stop_at(
+        self, when: float, *processes: FakeProcess | LaunchFailed, spec: ServerSpec = SPEC
+    ) -> None:
+        with trio.move_on_after(when) as order:
+            await self.live(*processes, spec=spec)
+        assert order.cancelled_caught
+
+    def later(self, when: float, what: Callable[[], None]) -> None:
+        async def wait() -> None:
+            await trio.sleep(when)
+            what()
+
+        self.nursery.start_soon(wait)
+
+
+def answering(answer: str | None) -> Probe:
+    async def probe() -> str | None:
+        await trio.lowlevel.checkpoint()
+        return answer
+
+    return probe
+
+
+async def silent() -> str | None:
+    await trio.sleep_forever()
+    return None

@@ -6,15 +6,17 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import trio
 
 from swapd.process.child import ServerSpec, Stopping, run_server
 from swapd.process.guardian import Guardian
-from swapd.process.health import Probe
-from tests.process.watching import Listener, is_alive, python, wait_until_dead
+from swapd.process.health import Liveness, Probe
+from swapd.testing.running import free_ports
+from swapd.upstream.probe import Prober
+from tests.process.watching import Listener, commands_with, is_alive, python, wait_until_dead
 
 pytestmark = [
     pytest.mark.real_process,
@@ -24,6 +26,9 @@ pytestmark = [
 ENV: Mapping[str, str] = {"PATH": os.environ["PATH"]}
 
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up'); signal.pause()"
+
+#: Would end on SIGTERM, if only it could run; by default the kernel would end it even frozen.
+OBEYS = "import signal; signal.signal(15, lambda *_: None); print('up'); signal.pause()"
 
 COUNTS_SIGTERMS = """
 import os, signal, time
@@ -64,6 +69,20 @@ os.close(w)
 os.write(1, os.read(r, 100))
 """
 
+#: A daemon that is never the same process for long: each forks a successor, and is gone.
+FLEES = """
+import os, signal, sys
+r, w = os.pipe()
+if os.fork() == 0:
+    null = os.open("/dev/null", os.O_RDWR)
+    for fd in (0, 1, 2): os.dup2(null, fd)
+    for hop in range(10**9):
+        os.setsid()
+        if hop == 20: os.write(w, b"fled\\n")
+        if os.fork(): os._exit(0)
+os.write(1, os.read(r, 100))
+"""
+
 WAITS = "signal.pause()\n"
 CRASHES = "sys.stdin.readline(); os.kill(os.getpid(), signal.SIGSEGV)\n"
 EXITS = "os._exit(3)\n"
@@ -90,6 +109,10 @@ class Life:
             self.over.set()
 
         self.nursery.start_soon(run)
+
+    @property
+    def pid(self) -> int:
+        return int(self.witness.story[0].removeprefix("spawned "))
 
     async def end(self) -> str | None:
         with trio.fail_after(20):
@@ -189,6 +212,15 @@ async def test_a_premature_exit_sweeps_what_the_server_has_spawned(
     assert all(not is_alive(int(pid)) for pid in life.witness.words.split())
 
 
+@pytest.mark.parametrize("end", [WAITS, CRASHES])
+async def test_even_a_daemon_that_flees_from_fork_to_fork_is_caught(life: Life, end: str) -> None:
+    life.begin(ServerSpec(python(FLEES + end, f"mark-{id(life)}"), ENV))
+    await life.witness.line(0)
+    await (life.stop() if end is WAITS else life.end())
+    assert commands_with(f"mark-{id(life)}") == []
+    assert not any(what.startswith("stuck") for what in life.witness.story)
+
+
 async def test_a_server_that_forks_and_exits_is_over_when_its_leader_is(life: Life) -> None:
     life.begin(spec(HAS_CHILD + "signal.sigtimedwait([], 0.05); os._exit(0)"))
     assert await life.end() == "exited with code 0"
@@ -219,9 +251,8 @@ async def test_a_stop_command_is_awaited_and_heard(life: Life) -> None:
     heeds = "import os, signal; signal.signal(2, lambda *_: os._exit(0)); print('up')\n"
     life.begin(spec(heeds + WAITS, stop=python(code, "${PID}")))
     await life.witness.line(0)
-    pid = life.witness.story[0].removeprefix("spawned ")
     await life.stop()
-    assert life.witness.words == f"up\nstopping {pid}\n".encode()
+    assert life.witness.words == f"up\nstopping {life.pid}\n".encode()
     assert life.witness.story[-1] == "exited 0"
 
 
@@ -246,6 +277,58 @@ async def test_a_hanging_stop_command_is_killed_with_its_children(life: Life) ->
     assert not is_alive(pid)
 
 
+async def test_a_stop_command_that_outlasts_its_server_is_awaited(life: Life) -> None:
+    """Or it would run on into the next life of the model, and stop that."""
+    code = "import os, sys, time; os.kill(int(sys.argv[1]), 9); time.sleep(0.5); print('done')"
+    life.begin(spec(DEAF, stop=python(code, "${PID}")))
+    await life.witness.line(0)
+    await life.stop()
+    assert life.witness.words == b"up\ndone\n"
+    assert life.witness.story[-1] == "exited -9"
+
+
+async def test_a_stop_command_that_daemonises_leaves_nothing_either(life: Life) -> None:
+    stop = HAS_DAEMON + "os.kill(int(sys.argv[1]), 9)"
+    life.begin(spec(DEAF, stop=python(stop, "${PID}")))
+    await life.witness.line(0)
+    await life.stop()
+    assert not is_alive(int(life.witness.words.split()[1]))
+
+
+async def test_a_frozen_server_is_killed_after_its_grace(life: Life) -> None:
+    life.begin(spec(OBEYS, grace=0.2))
+    await life.witness.line(0)
+    os.kill(life.pid, signal.SIGSTOP)
+    await life.stop()
+    assert life.witness.story[-1] == "exited -9"
+
+
+async def test_a_server_that_freezes_is_found_to_hang(life: Life) -> None:
+    port = free_ports(1)
+    ask = Prober(f"http://127.0.0.1:{port}", "/health").probe
+    asked_often = trio.Event()
+    answers = []
+
+    async def probe() -> str | None:
+        answers.append(await ask())
+        if len(answers) == 5:
+            asked_often.set()
+        return answers[-1]
+
+    server = [sys.executable, "-m", "swapd.testing.fake_server", "--port", str(port)]
+    watched = Liveness(probe, every=0.02, failures=2)
+    how = replace(spec("", grace=0.2), argv=(*server, "--fork-child"), env=os.environ)
+    life.begin(replace(how, liveness=lambda: watched), ask)
+    child = int((await life.witness.line(0)).removeprefix("forked "))
+    await asked_often.wait()
+    assert answers == [None] * 5
+    os.kill(life.pid, signal.SIGSTOP)
+    saw = "2 health checks in a row failed, last answer: no answer within 2 s"
+    assert await life.end() == f"hung and was ended by swapd: {saw}"
+    assert life.witness.story[2:] == [f"failing (hung): {life.why}", "exited -9"]
+    assert not is_alive(child)
+
+
 @pytest.mark.parametrize("milliseconds", [0, 1, 2, 4, 6, 8, 12, 20, 40, 80])
 async def test_a_stop_at_any_time_of_a_start_leaves_nothing(
     life: Life, milliseconds: float
@@ -261,5 +344,5 @@ async def test_a_stop_at_any_time_of_a_start_leaves_nothing(
 async def test_a_killed_server_is_an_exit_like_any_other(life: Life) -> None:
     life.begin(spec(DEAF))
     await life.witness.line(0)
-    os.kill(int(life.witness.story[0].split()[1]), signal.SIGKILL)
+    os.kill(life.pid, signal.SIGKILL)
     assert await life.end() == "was killed by signal 9 (SIGKILL)"

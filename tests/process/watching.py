@@ -91,6 +91,17 @@ def is_alive(pid: int) -> bool:
     return stat_of(pid)[:1] not in ([], ["Z"], ["X"])
 
 
+def commands_with(word: str) -> list[int]:
+    """Return the pids of all living processes that were called with ``word`` as an argument."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            if word.encode() in words and is_alive(int(folder.name)):
+                found.append(int(folder.name))
+    return found
+
+
 def parent_of(pid: int) -> int:
     return int(stat_of(pid)[1])
 
