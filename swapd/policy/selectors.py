@@ -1,16 +1,18 @@
 """Decides for whom a selector stands, request by request.
 
-How busy a target is says who asks, with every request that is under way: those that came by the
-selector and those that did not.  Whoever is chosen must be counted before the next choice, or two
-requests at the same instant get the same target.
+Rule 1: how busy a target is says who asks, with every request that is under way, whether it came
+    by the selector or not.  Whoever is chosen must be counted before the next choice, or two
+    requests at the same instant get the same target.
+Rule 2: a target that has failed, and may not be started yet, is left out while there are others.
+    The strategy ``pin`` has no others.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from swapd.config.selectors import Selector, Strategy, Target
 from swapd.errors import ModelUnavailable
@@ -29,10 +31,12 @@ class Standing:
     Attributes:
       state: Where it is in its life, None for a peer's model: nobody tells us.
       requests: How many requests for it are under way, waiting ones included.
+      fails: Whether it has failed, and may not be started yet.
     """
 
     state: ModelState | None
     requests: int
+    fails: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -61,7 +65,10 @@ class Destination:
 
 
 #: Tells how a target stands now.
-StandingOf = Callable[[Target], Standing]
+StandingOf: TypeAlias = Callable[[Target], Standing]
+
+#: How those stand that can be chosen, the best first.
+Standings: TypeAlias = Mapping[Destination, Standing]
 
 
 class Selectors:
@@ -84,37 +91,34 @@ class Selectors:
             case Strategy.PIN:
                 return choices[0]
             case Strategy.WARM:
-                return _warmest(choices, standing_of)
+                return _warmest(_sound(choices, standing_of))
             case Strategy.SPILLOVER:
-                return self._least_busy(selector, choices, standing_of)
+                return self._least_busy(selector, _sound(choices, standing_of))
             case _:
                 assert_never(selector.strategy)
 
-    def _least_busy(
-        self, selector: Selector, choices: Sequence[Destination], standing_of: StandingOf
-    ) -> Destination:
-        standings = {choice: standing_of(choice.target) for choice in choices}
-        active = [choice for choice in choices if _is_active(standings[choice])]
-        cold = [choice for choice in choices if _is_cold(standings[choice])]
-        least = min((standings[choice].requests for choice in active), default=selector.spillover)
-        if cold and least >= selector.spillover:
-            return cold[0]
-        if not active:
+    def _least_busy(self, selector: Selector, standings: Standings) -> Destination:
+        open_ = {choice: how for choice, how in standings.items() if how.is_open}
+        if not open_:
             message = f'selector "{selector.id}" has no available spillover targets'
             raise ModelUnavailable(f"{message}: all are stopping", retry_after=_RETRY_AFTER)
-        equals = [choice for choice in active if standings[choice].requests == least]
+        active = {choice: how.requests for choice, how in open_.items() if how.is_active}
+        cold = [choice for choice in open_ if choice not in active]
+        least = min(active.values(), default=selector.spillover)
+        if cold and least >= selector.spillover:
+            return cold[0]
+        equals = [choice for choice, requests in active.items() if requests == least]
         self._turns[selector.id] += 1
         return equals[(self._turns[selector.id] - 1) % len(equals)]
 
 
-def _is_active(standing: Standing) -> bool:
-    return standing.is_open and standing.is_active
+def _sound(choices: Iterable[Destination], standing_of: StandingOf) -> Standings:
+    """Return how the choices stand that have not failed, or all if there are no others."""
+    standings = {choice: standing_of(choice.target) for choice in choices}
+    return {choice: how for choice, how in standings.items() if not how.fails} or standings
 
 
-def _is_cold(standing: Standing) -> bool:
-    return standing.is_open and not standing.is_active
-
-
-def _warmest(choices: Sequence[Destination], standing_of: StandingOf) -> Destination:
-    states = [standing_of(choice.target).state for choice in choices]
+def _warmest(standings: Standings) -> Destination:
+    choices = [*standings]
+    states = [how.state for how in standings.values()]
     return next((choices[states.index(state)] for state in _LOADED if state in states), choices[0])

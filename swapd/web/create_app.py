@@ -25,6 +25,7 @@ from swapd.web.inference import Inference
 from swapd.web.lifecycle import lifecycle_views
 from swapd.web.manner import Manner
 from swapd.web.models import models_views
+from swapd.web.profiles import profiles_views
 from swapd.web.services import Services
 
 _log = logging.getLogger("swapd.http")
@@ -46,7 +47,7 @@ def create_app(services: Services) -> Web:
     app.json = _Json(app)
     _check_keys(app, services)
     _show_errors(app)
-    for views in (models_views, admin_views, lifecycle_views):
+    for views in (models_views, admin_views, profiles_views, lifecycle_views):
         app.register_blueprint(views(services))
     return app
 

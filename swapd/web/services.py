@@ -77,8 +77,11 @@ class Services:
         return latest.transition.new if latest else ModelState.STOPPED
 
     def _standing(self, target: Target) -> Standing:
-        state = None if isinstance(target, PeerModel) else self.state(target)
-        return Standing(state, self.requests.count(full_name(target)))
+        requests = self.requests.count(full_name(target))
+        if isinstance(target, PeerModel):
+            return Standing(None, requests)
+        fails = self.supervisor.view(target).backoff > 0
+        return Standing(self.state(target), requests, fails)
 
     def _follow_profiles(self, config: Config) -> None:
         before = self.profiles.active

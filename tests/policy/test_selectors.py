@@ -42,10 +42,11 @@ class Box:
     def __init__(self, states: Mapping[Target, ModelState | None]) -> None:
         self.states = dict(states)
         self.requests: Counter[Target] = Counter()
+        self.failing: set[Target] = set()
         self._selectors = Selectors()
 
     def standing(self, target: Target) -> Standing:
-        return Standing(self.states[target], self.requests[target])
+        return Standing(self.states[target], self.requests[target], target in self.failing)
 
     def pick(self, which: Selector) -> Target:
         choice = self._selectors.choose(which, self.standing)
@@ -136,6 +137,22 @@ def test_spillover_over_peers_goes_by_its_own_requests_alone() -> None:
     assert [box.pick(spill), box.pick(spill)] == [first, second]
     box.requests.clear()
     assert box.pick(spill) == first
+
+
+@pytest.mark.parametrize("strategy", [Strategy.WARM, Strategy.SPILLOVER])
+def test_who_has_failed_is_left_out_while_there_are_others(strategy: Strategy) -> None:
+    box = stopped(A, B)
+    box.failing = {A}
+    assert box.pick(selector(strategy, A, B)) == B
+    hopeless = stopped(A, B)
+    hopeless.failing = {A, B}
+    assert hopeless.pick(selector(strategy, A, B)) == A
+
+
+def test_pin_stays_with_a_target_that_has_failed() -> None:
+    box = stopped(A, B)
+    box.failing = {A}
+    assert box.pick(selector(Strategy.PIN, A, B)) == A
 
 
 _STANDINGS = st.lists(
