@@ -12,6 +12,8 @@ _DURATION = re.compile(r"[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms
 _DURATION_PART = re.compile(r"([0-9.]+)([a-zµμ]+)")
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 _BAD_PERCENT = re.compile(r"%(?![0-9a-fA-F]{2})")
+_HOST = re.compile(r"(?:\[[0-9a-f:.]+\]|[a-z0-9_-][a-z0-9._-]*)(?::[0-9]+)?", re.IGNORECASE)
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@*\s]+/?", re.IGNORECASE)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -105,6 +107,28 @@ def header_value(text: str) -> str:
     """
     if not text.isascii() or not text.isprintable():
         raise ValueError("must hold only visible ASCII characters")
+    return text
+
+
+def host_name(text: str) -> str:
+    """Keep a name under which a server is reached, or ``*``.
+
+    Raises:
+        ValueError: It is no name of a host.
+    """
+    if text != "*" and not _HOST.fullmatch(text):
+        raise ValueError("must be a host name such as swapd.example, without a scheme, or *")
+    return text
+
+
+def origin(text: str) -> str:
+    """Keep the origin of web pages, or ``*``.
+
+    Raises:
+        ValueError: It is no origin.
+    """
+    if text not in ("*", "null") and not _ORIGIN.fullmatch(text):
+        raise ValueError("must be an origin such as https://app.example, without a path, or *")
     return text
 
 

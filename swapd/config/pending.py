@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from swapd.config.filters import Filters
 from swapd.config.models import Model
 from swapd.config.schema import Config
-from swapd.config.server import Cors, Server
+from swapd.config.server import Server
 from swapd.config.timeouts import Timeouts
 
 
@@ -24,10 +24,9 @@ def pending(config: Config) -> Iterator[str]:
         "includeAliasesInList": config.include_aliases_in_list,
         "captureBuffer": config.capture_buffer_bytes > 0,
         "store": config.store is not None,
-        "cors": config.cors != Cors(),
     }
     yield from (key for key, is_set in kept.items() if is_set)
-    for key in ("allowed_hosts", "header_timeout", "keep_alive", "fast_transport"):
+    for key in ("header_timeout", "keep_alive", "fast_transport"):
         if getattr(config.server, key) != getattr(defaults, key):
             alias = Server.model_fields[key].alias or key
             yield f"server.{alias}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
 
+from pydantic import AfterValidator, Field
+
+from swapd.config.formats import host_name, origin
 from swapd.config.section import OWN, Item, Seconds, Section, Switch, Whole
 
 DEFAULT_IGNORE_PATH = r".*\.(js|json|css|png|gif|jpg|jpeg|ico|txt)$"
@@ -18,7 +21,7 @@ class Server(Section):
         description="Bytes that the body of a request may have; 0 is no limit. Default: 0.",
         json_schema_extra=OWN,
     )
-    allowed_hosts: tuple[Item, ...] = Field(
+    allowed_hosts: tuple[Annotated[Item, AfterValidator(host_name)], ...] = Field(
         default=(),
         description="Host names, beside those of the loopback, under which swapd is reached when "
         "it listens on the loopback; `*` is all. Default: none.",
@@ -57,7 +60,7 @@ class Server(Section):
 class Cors(Section):
     """What the file says under ``cors``."""
 
-    origins: tuple[Item, ...] = Field(
+    origins: tuple[Annotated[Item, AfterValidator(origin)], ...] = Field(
         default=(),
         description="Origins of web pages that may use swapd, as `https://app.example`; `*` is "
         "all. Default: none.",

@@ -115,7 +115,7 @@ class Running:
         body = json.dumps({"model": model, "messages": messages, "stream": True, **members})
         async with await trio.open_tcp_stream("127.0.0.1", self.port) as stream:
             await stream.send_all(
-                b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n"
+                b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\n"
                 b"content-type: application/json\r\n"
                 b"content-length: %d\r\n\r\n%s" % (len(body), body.encode())
             )

@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 Header = tuple[bytes, bytes]
 
-#: What needs no key: those who watch over the machine ask here.
-OPEN_PATHS = frozenset({"/health", "/ready"})
+#: What needs no key: those who watch over the machine ask here, and browsers by themselves.
+OPEN_PATHS = frozenset({"/health", "/wol-health", "/ready", "/", "/favicon.ico", "/robots.txt"})
+
+#: What stands between the words of a header.
+_BETWEEN = re.compile(rb'[\s,;"]+')
 
 
 class Keys:
@@ -21,28 +25,30 @@ class Keys:
 
     def admit(self, path: str, headers: Sequence[Header]) -> bool:
         """Tell whether a request may come in: it brings a key, or it needs none."""
-        if not self._keys or path in OPEN_PATHS:
+        if not self._keys or path in OPEN_PATHS or self.vouch(headers):
             return True
-        return any(self._is_key(key) for header in headers for key in _candidates(header))
+        return any(self._is_key(password) for _, password in map(_basic, headers))
+
+    def vouch(self, headers: Sequence[Header]) -> bool:
+        """Tell whether whoever made the request knows a key, and not only its browser.
+
+        A browser that was told a password sends it with the requests of any web page.
+        """
+        return any(self._is_key(token) for header in headers for token in _tokens(header))
 
     def without_keys(self, headers: Sequence[Header]) -> list[Header]:
-        """Return ``headers`` less those that bring one of swapd's own keys, in whatever way.
+        """Return ``headers`` less those that hold one of swapd's own keys, in whatever way.
 
         Any other passes untouched: upstreams have keys of their own.
         """
-        return [header for header in headers if not self._holds_key(header)]
-
-    def _holds_key(self, header: Header) -> bool:
-        name, value = header
-        words = value.split() if name.lower() == b"authorization" else []
-        return any(map(self._is_key, [*_candidates(header), *words]))
+        return [header for header in headers if not any(map(self._is_key, _words(header)))]
 
     def _is_key(self, candidate: bytes) -> bool:
         return any(hmac.compare_digest(candidate, key) for key in self._keys)
 
 
-def _candidates(header: Header) -> Iterator[bytes]:
-    """Yield what may be a key in ``header``: of ``x-api-key``, Bearer and Basic."""
+def _tokens(header: Header) -> Iterator[bytes]:
+    """Yield what may be a key in ``header``: of ``x-api-key``, and of Bearer."""
     name, value = header
     match name.lower():
         case b"x-api-key":
@@ -51,12 +57,26 @@ def _candidates(header: Header) -> Iterator[bytes]:
             scheme, _, credentials = value.strip().partition(b" ")
             if scheme.lower() == b"bearer":
                 yield credentials.strip()
-            elif scheme.lower() == b"basic":
-                yield _password(credentials.strip())
 
 
-def _password(credentials: bytes) -> bytes:
+def _basic(header: Header) -> tuple[bytes, bytes]:
+    """Return the user and the password that ``header`` brings; empty if it brings none."""
+    name, value = header
+    scheme, _, credentials = value.strip().partition(b" ")
+    if name.lower() != b"authorization" or scheme.lower() != b"basic":
+        return b"", b""
     try:
-        return base64.b64decode(credentials, validate=True).partition(b":")[2]
+        user, _, password = base64.b64decode(credentials.strip(), validate=True).partition(b":")
     except binascii.Error:
-        return b""
+        return b"", b""
+    return user, password
+
+
+def _words(header: Header) -> Iterator[bytes]:
+    """Yield all that could be a key in ``header``, wherever a client may have put it."""
+    yield header[1].strip()
+    yield from _tokens(header)
+    yield from _basic(header)
+    for word in _BETWEEN.split(header[1]):
+        yield word
+        yield word.partition(b"=")[2]

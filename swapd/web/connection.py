@@ -40,12 +40,22 @@ _VIEW_BODY_BYTES = 64 * 1024 * 1024
 _FRAMING = frozenset({b"transfer-encoding", b"connection", b"keep-alive"})
 
 
+#: Gives the headers of an answer what every answer to such a request has.
+Mark: TypeAlias = Callable[[HTTPScope, Sequence[Header]], Sequence[Header]]
+
+
+def _unmarked(scope: HTTPScope, headers: Sequence[Header]) -> Sequence[Header]:
+    return headers
+
+
 class Answer:
     """What was sent of one answer so far."""
 
-    def __init__(self, scope: HTTPScope, send: ASGISendCallable) -> None:
+    def __init__(self, scope: HTTPScope, send: ASGISendCallable, mark: Mark = _unmarked) -> None:
+        """Send by ``send``, with the headers that ``mark`` makes of each."""
         self._scope = scope
         self._send = send
+        self._mark = mark
         connection = scope.get("state", {}).get(STATE_KEY)
         self._connection = connection if isinstance(connection, LiveConnection) else None
         self._owed: int | None = None
@@ -57,6 +67,7 @@ class Answer:
     async def send(self, message: ASGISendEvent) -> None:
         """Send ``message``; note what it says about the answer's end."""
         if message["type"] == "http.response.start":
+            message["headers"] = self._mark(self._scope, list(message["headers"]))
             self._note_head(message["status"], list(message["headers"]))
         elif message["type"] == "http.response.body":
             self._note_body(len(message.get("body", b"")), message.get("more_body", False))
@@ -219,7 +230,7 @@ class Connection(TrioASGIHTTPConnection):
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Serve the request."""
-        answer = Answer(self.scope, send)
+        answer = Answer(self.scope, send, self.app.mark)
         relay = self.app.route_of(self.scope)
         try:
             if relay is None:
@@ -289,17 +300,24 @@ class Web(QuartTrio):
     asgi_websocket_class = WebsocketConnection
 
     def __init__(
-        self, import_name: str, *, route_of: RouteOf, max_body_bytes: Callable[[], int] = lambda: 0
+        self,
+        import_name: str,
+        *,
+        route_of: RouteOf,
+        mark: Mark = _unmarked,
+        max_body_bytes: Callable[[], int] = lambda: 0,
     ) -> None:
         """Leave to Quart what ``route_of`` does not claim.
 
         Args:
           import_name: For Quart.
           route_of: Says who relays a request.
+          mark: Makes the headers of each answer what they shall be.
           max_body_bytes: Says how large the body of a relayed request may be; 0 is no limit.
         """
         super().__init__(import_name)
         self.route_of = route_of
+        self.mark = mark
         self.max_body_bytes = max_body_bytes
         self.config["RESPONSE_TIMEOUT"] = None  # Quart would cut every answer at 60 s, silently
         self.config["BODY_TIMEOUT"] = None  # slow uplinks send large images too

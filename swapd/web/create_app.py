@@ -12,11 +12,11 @@ from werkzeug.exceptions import HTTPException
 from swapd.errors import RequestError
 from swapd.web.admin import admin_views
 from swapd.web.connection import Web
+from swapd.web.entry import Entry
 from swapd.web.errors import (
     BUG,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
-    UNAUTHORIZED,
     Kind,
     Problem,
     problem_of,
@@ -39,33 +39,26 @@ class _Json(DefaultJSONProvider):
 
 def create_app(services: Services) -> Web:
     """Return the app that answers every request to swapd."""
+    entry = Entry(services, Inference(services).route_of)
     app = Web(
         "swapd",
-        route_of=Inference(services).route_of,
+        route_of=entry.route_of,
+        mark=entry.mark,
         max_body_bytes=lambda: services.config.server.max_body,
     )
     app.json = _Json(app)
-    _check_keys(app, services)
+    _guard_websockets(app, services)
     _show_errors(app)
     for views in (models_views, admin_views, profiles_views, lifecycle_views):
         app.register_blueprint(views(services))
     return app
 
 
-def _check_keys(app: Web, services: Services) -> None:
-    @app.before_request
-    async def check_request() -> ResponseReturnValue | None:
-        scope = request.scope
-        if services.keys.admit(scope["path"], list(scope["headers"])):
-            return None
-        return _told(UNAUTHORIZED)
-
+def _guard_websockets(app: Web, services: Services) -> None:
     @app.before_websocket
-    async def check_websocket() -> ResponseReturnValue | None:
-        scope = websocket.scope
-        if services.keys.admit(scope["path"], list(scope["headers"])):
-            return None
-        return _told(UNAUTHORIZED)
+    async def check() -> ResponseReturnValue | None:
+        refusal = services.guard.refusal(websocket.scope, is_relayed=False)
+        return None if refusal is None else _told(refusal)
 
 
 def _show_errors(app: Web) -> None:

@@ -80,6 +80,11 @@ KINDS: dict[type[RequestError], Kind] = {
 }
 
 
+def forbidden(message: str) -> Problem:
+    """Return what is said of a request that nobody may make in this way."""
+    return Problem(message, Kind(403, "authentication_error", "forbidden"))
+
+
 def problem_of(error: RequestError) -> Problem:
     """Return what clients are told of ``error``."""
     return Problem(str(error), kind_of(error), headers_of(error))

@@ -21,7 +21,7 @@ from swapd.upstream.bodies.request import Changes, ModelRequest, read_request
 from swapd.upstream.exchange import ProxiedRequest
 from swapd.web.answers import show, show_bug, tell
 from swapd.web.connection import Client, Relay
-from swapd.web.errors import METHOD_NOT_ALLOWED, UNAUTHORIZED, Problem
+from swapd.web.errors import METHOD_NOT_ALLOWED, Problem
 from swapd.web.manner import Manner
 from swapd.web.routes import methods_of, upstream_path
 from swapd.web.services import Services
@@ -41,9 +41,7 @@ class Inference:
 
     async def relay(self, scope: HTTPScope, client: Client) -> None:
         """Answer one request by its model, or by what prevented that."""
-        if not self._services.keys.admit(scope["path"], list(scope["headers"])):
-            await tell(UNAUTHORIZED, client, Manner.of(scope))
-        elif scope["method"] not in methods_of(scope["path"]):
+        if scope["method"] not in methods_of(scope["path"]):
             await refuse_method(scope, client)
         else:
             await self._serve(scope, client)

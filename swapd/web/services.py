@@ -25,6 +25,9 @@ from swapd.upstream.peers import Peers
 from swapd.upstream.pools import Pools
 from swapd.web.auth import Keys
 from swapd.web.bound import Bound
+from swapd.web.cors import Origins
+from swapd.web.guard import Guard
+from swapd.web.hosts import Hosts
 
 _log = logging.getLogger("swapd")
 
@@ -61,6 +64,11 @@ class Services:
         self._follow_profiles(config)
         self._directory = Directory(self.names, self.profiles, self._choosing, config.selectors)
         self.keys = Keys(config.api_keys)
+        self.guard = Guard(
+            keys=self.keys,
+            hosts=Hosts(config.server.allowed_hosts, on_loopback=self.bound.is_loopback),
+            origins=Origins(config.cors.origins),
+        )
 
     def find(self, asked: str) -> Destination:
         """Return for whom a request is that names ``asked``; count it before you await anything.

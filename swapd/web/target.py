@@ -7,17 +7,22 @@ from urllib.parse import unquote
 
 from hypercorn.typing import HTTPScope, WebsocketScope
 
-_SCHEME_AND_AUTHORITY = re.compile(rb"\Ahttps?://[^/]*", re.IGNORECASE)
+_SCHEME_AND_AUTHORITY = re.compile(rb"\Ahttps?://([^/?#]*)", re.IGNORECASE)
 
 
 def use_origin_form(scope: HTTPScope | WebsocketScope) -> None:
     """Reduce the target of ``scope`` to its path, which begins with a slash.
 
-    A client may send a whole URL, as to a proxy (RFC 9112, section 3.2.2).
+    A client may send a whole URL, as to a proxy (RFC 9112, section 3.2.2).  Whom that names is
+    asked then, whatever the Host header says.
     """
     target = scope["raw_path"]
     if target.startswith(b"/"):
         return
-    path = _SCHEME_AND_AUTHORITY.sub(b"", target)
-    scope["raw_path"] = path if path.startswith(b"/") else b"/" + path
+    whole = _SCHEME_AND_AUTHORITY.match(target)
+    if whole is not None:
+        target = target[whole.end() :]
+        others = [header for header in scope["headers"] if header[0] != b"host"]
+        scope["headers"] = [(b"host", whole[1]), *others]
+    scope["raw_path"] = target if target.startswith(b"/") else b"/" + target
     scope["path"] = unquote(scope["raw_path"].decode("ascii"))

@@ -49,6 +49,36 @@ def test_the_server_is_read_whole() -> None:
 
 
 @pytest.mark.parametrize(
+    "host", ["swapd.lan", "Swapd.lan:8080", "192.168.0.2", "'[::1]:80'", "'*'"]
+)
+def test_a_host_is_a_name_or_an_address(host: str) -> None:
+    assert read(f"server: {{allowedHosts: [{host}]}}").server.allowed_hosts == (host.strip("'"),)
+
+
+@pytest.mark.parametrize(
+    "host", ["http://swapd.lan", "swapd.lan/", "'*.lan'", "'::1'", "a b", "''"]
+)
+def test_anything_else_is_no_host(host: str) -> None:
+    assert "must be a host name" in complaint(f"server: {{allowedHosts: [{host}]}}")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["https://app.example", "http://localhost:3000/", "app://obsidian.md", "'null'", "'*'"],
+)
+def test_an_origin_has_a_scheme_and_a_host(origin: str) -> None:
+    assert read(f"cors: {{origins: [{origin}]}}").cors.origins == (origin.strip("'"),)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["app.example", "https://", "https://a.example/chat", "'https://*.a'", "'https://u@a'"],
+)
+def test_anything_else_is_no_origin(origin: str) -> None:
+    assert "must be an origin" in complaint(f"cors: {{origins: [{origin}]}}")
+
+
+@pytest.mark.parametrize(
     ("text", "headers"),
     [
         ("{}", ("X-Session-ID", "X-Litellm-Session-Id")),

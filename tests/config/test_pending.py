@@ -20,7 +20,7 @@ def test_a_plain_configuration_has_its_full_effect() -> None:
         ("peers: {p: {proxy: 'http://x', models: [m]}}\n", "peers"),
         ("profiles: {p: {pins: {x: a}}}\n", "profiles"),
         ("selectors: {s: {strategy: pin, targets: [a]}}\n", "selectors"),
-        ("server: {allowedHosts: [x]}\n", "server.allowedHosts"),
+        ("server: {fastTransport: false}\n", "server.fastTransport"),
         ("captureBuffer: 5\n", "captureBuffer"),
         ("sendLoadingState: true\n", "models.a.sendLoadingState"),
         ("", "models.a.metadata"),

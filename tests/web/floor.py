@@ -59,6 +59,7 @@ class Floor:
     upstream: Server
     models: ReadyModels
     lifecycle: Lifecycle
+    services: Services
 
     async def ask(self, asked: bytes) -> Reply:
         """Send ``asked``, which must end the connection; return the whole answer."""
@@ -121,7 +122,7 @@ async def floor(
             closing=trio.Event(),
         )
         async with serving(create_app(services)) as served:
-            yield Floor(served, upstream, models, lifecycle)
+            yield Floor(served, upstream, models, lifecycle, services)
             lifecycle.close()
         pools.forget(ModelId("m"))
         peers.close()

@@ -20,7 +20,7 @@ from swapd.web.serving import KEEP_ALIVE, serve
 PATHS = ("/relay", "/quart")
 
 OPEN_WEBSOCKET = (
-    b"GET /ws HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+    b"GET /ws HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
     b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n\r\n"
 )
 
@@ -108,7 +108,7 @@ def answering(relay: Relay) -> Web:
 def request(
     path: str, *, head: bytes = b"", method: bytes = b"GET", version: bytes = b"1.1"
 ) -> bytes:
-    return b"%s %s HTTP/%s\r\nhost: x\r\n%s\r\n" % (method, path.encode(), version, head)
+    return b"%s %s HTTP/%s\r\nhost: localhost\r\n%s\r\n" % (method, path.encode(), version, head)
 
 
 def upload(path: str, body: bytes, *, head: bytes = b"connection: close\r\n") -> bytes:

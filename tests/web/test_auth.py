@@ -48,10 +48,10 @@ def test_anything_else_opens_nothing(name: bytes, value: bytes) -> None:
     assert not KEYS.admit("/v1/models", [(name, value)])
 
 
-def test_the_watched_paths_need_no_key() -> None:
-    assert KEYS.admit("/health", [])
-    assert KEYS.admit("/ready", [])
-    assert not KEYS.admit("/health/", [])
+@pytest.mark.parametrize("path", ["/health", "/wol-health", "/ready", "/", "/favicon.ico"])
+def test_what_says_nothing_needs_no_key(path: str) -> None:
+    assert KEYS.admit(path, [])
+    assert not KEYS.admit(path + "/", [])
 
 
 def test_without_keys_everybody_may_come_in() -> None:
@@ -59,16 +59,53 @@ def test_without_keys_everybody_may_come_in() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [b"sesame", b"Token sesame", b"Bearer  sesame extra", b"Bearer other sesame"]
+    ("name", "value"),
+    [
+        (b"Authorization", b"sesame"),
+        (b"Authorization", b"Token sesame"),
+        (b"Authorization", b"Bearer  sesame extra"),
+        (b"Authorization", b"Bearer other sesame"),
+        (b"authorization", basic(b"sesame:other")),
+        (b"api-key", b" sesame "),
+        (b"cookie", b'a=b; key="sesame"'),
+        (b"sec-websocket-protocol", b"realtime,sesame"),
+    ],
 )
-def test_an_authorization_that_holds_a_key_anywhere_is_not_passed_on(value: bytes) -> None:
-    assert KEYS.without_keys([(b"Authorization", value)]) == []
+def test_a_header_that_holds_a_key_anywhere_is_not_passed_on(name: bytes, value: bytes) -> None:
+    assert KEYS.without_keys([(name, value)]) == []
+
+
+def test_a_key_may_hold_what_stands_between_words() -> None:
+    keys = Keys(["a=b;c,d==", "e=="])
+    for header in (
+        (b"authorization", b"Bearer a=b;c,d=="),
+        (b"x-api-key", b"a=b;c,d=="),
+        (b"authorization", basic(b"x:a=b;c,d==")),
+        (b"cookie", b"x=y; key=e==; z=w"),
+    ):
+        assert keys.without_keys([header]) == []
+
+
+def test_every_key_that_came_is_tried() -> None:
+    wrong, right = (b"authorization", b"Bearer wrong"), (b"x-api-key", b"sesame")
+    assert KEYS.admit("/v1/models", [wrong, right])
+    assert KEYS.admit("/v1/models", [right, wrong])
+    assert KEYS.admit("/v1/models", [(b"x-api-key", b"wrong"), (b"x-api-key", b"second")])
+    assert KEYS.admit("/v1/models", [wrong, (b"authorization", basic(b":sesame"))])
+
+
+def test_a_password_that_a_browser_sends_by_itself_does_not_vouch_for_a_page() -> None:
+    assert KEYS.vouch([(b"authorization", b"Bearer sesame")])
+    assert KEYS.vouch([(b"x-api-key", b"sesame")])
+    assert not KEYS.vouch([(b"authorization", basic(b":sesame"))])
+    assert not Keys([]).vouch([(b"x-api-key", b"")])
 
 
 def test_the_keys_of_others_pass() -> None:
     foreign = [
         (b"authorization", b"Bearer sesames"),
         (b"x-api-key", b"upstream"),
-        (b"x-note", b"sesame"),
+        (b"x-note", b"sesames"),
+        (b"x-empty", b""),
     ]
     assert KEYS.without_keys(foreign) == foreign

@@ -45,7 +45,7 @@ async def test_a_request_reaches_its_model_as_it_came() -> None:
     assert line == b"POST /v1/chat/completions?b=%2F&a=%zz HTTP/1.1"
     assert headers[b"x-forwarded-for"] == b"127.0.0.1"
     assert headers[b"authorization"] == b"Bearer own"
-    assert headers[b"host"] == b"x"
+    assert headers[b"host"] == b"localhost"
     assert sent == body
 
 
@@ -60,8 +60,8 @@ async def test_a_model_may_be_named_in_the_query() -> None:
 async def test_a_target_with_its_origin_is_the_same_route() -> None:
     async with floor() as web:
         web.upstream.then(web.upstream.answer(OK))
-        reply = await web.ask(get("http://h:1/props?model=m"))
-        assert (await web.ask(get("http://h:1/v1/models"))).status == 200
+        reply = await web.ask(get("http://localhost:1/props?model=m"))
+        assert (await web.ask(get("http://localhost:1/v1/models"))).status == 200
     assert reply.body == b"ok"
     assert sent_on(web.upstream.requests)[0] == b"GET /props?model=m HTTP/1.1"
 
@@ -99,7 +99,6 @@ async def test_without_a_key_nothing_is_told_but_that(asked: bytes) -> None:
     ("method", "path", "allowed"),
     [
         (b"GET", "/v1/chat/completions", "POST"),
-        (b"OPTIONS", "/v1/chat/completions", "POST"),
         (b"DELETE", "/v1/audio/voices", "GET, HEAD, POST"),
         (b"POST", "/props", "GET, HEAD"),
     ],

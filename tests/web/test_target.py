@@ -30,6 +30,24 @@ from swapd.web.target import use_origin_form
 def test_a_target_is_a_path_that_begins_with_a_slash(
     target: bytes, raw_path: bytes, path: str
 ) -> None:
-    scope: Any = {"raw_path": target, "path": unquote(target.decode())}
+    scope: Any = {"raw_path": target, "path": unquote(target.decode()), "headers": []}
     use_origin_form(scope)
     assert (scope["raw_path"], scope["path"]) == (raw_path, path)
+
+
+@pytest.mark.parametrize(
+    ("target", "host"),
+    [
+        (b"/v1/models", b"said"),
+        (b"http://asked:1/v1/models", b"asked:1"),
+        (b"HTTP://user@asked?x", b"user@asked"),
+        (b"*", b"said"),
+    ],
+)
+def test_whom_a_whole_url_names_is_asked_whatever_the_host_header_says(
+    target: bytes, host: bytes
+) -> None:
+    headers = [(b"host", b"said"), (b"accept", b"*/*")]
+    scope: Any = {"raw_path": target, "path": unquote(target.decode()), "headers": headers}
+    use_origin_form(scope)
+    assert sorted(scope["headers"]) == [(b"accept", b"*/*"), (b"host", host)]

@@ -1,0 +1,46 @@
+"""The door of HTTP: every request passes here before any route, a model's or a view's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from hypercorn.typing import HTTPScope
+
+from swapd.web import cors
+from swapd.web.answers import tell
+from swapd.web.connection import Client, Relay, RouteOf
+from swapd.web.errors import Header, Problem
+from swapd.web.manner import Manner
+from swapd.web.services import Services
+
+
+class Entry:
+    """Lets requests in, or answers them itself."""
+
+    def __init__(self, services: Services, route_of: RouteOf) -> None:
+        """Lead on those whom ``route_of`` claims, and leave all others to the views."""
+        self._services = services
+        self._route_of = route_of
+
+    def route_of(self, scope: HTTPScope) -> Relay | None:
+        """Return who answers, or None if that is a view."""
+        relay = self._route_of(scope)
+        refusal = self._services.guard.refusal(scope, is_relayed=relay is not None)
+        if refusal is not None:
+            return partial(_refuse, refusal)
+        return _say_what_is_allowed if cors.is_answered_here(scope) else relay
+
+    def mark(self, scope: HTTPScope, headers: Sequence[Header]) -> Sequence[Header]:
+        """Return the ``headers`` of an answer so that whoever may read it can."""
+        origin = self._services.guard.readers(scope)
+        return headers if origin is None else cors.readable(origin, headers)
+
+
+async def _refuse(problem: Problem, scope: HTTPScope, client: Client) -> None:
+    await tell(problem, client, Manner.of(scope))
+
+
+async def _say_what_is_allowed(scope: HTTPScope, client: Client) -> None:
+    await client.begin(204, cors.preflight(scope["headers"]))
+    await client.finish()
