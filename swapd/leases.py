@@ -16,6 +16,7 @@ class End:
 
     def __init__(self) -> None:
         self.came = trio.Event()
+        #: Why it ended by itself; known before the end came while something of it lives on.
         self.error: str | None = None
 
     def come(self, error: str | None) -> None:

@@ -30,6 +30,7 @@ from swapd.policy.facts import (
     Fact,
     GraceOver,
     LoadRequested,
+    ModelFailing,
     ModelStopped,
     ModelStuck,
     Reconfigured,
@@ -148,6 +149,8 @@ class Supervisor:
         self._wake_at = math.inf
         if isinstance(fact, ModelStopped):
             self._ends[fact.model].come(fact.error)
+        elif isinstance(fact, ModelFailing):
+            self._ends[fact.model].error = self._actors[fact.model].trouble
         elif isinstance(fact, ModelStuck):
             _log.warning("%s: %s; the model keeps its place until then", fact.model, fact.why)
         self._obey(self._scheduler.handle(fact, now=trio.current_time()))

@@ -238,10 +238,13 @@ async def test_whoever_is_served_can_learn_what_the_process_died_of(
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     world = await open_world(nursery, A)
-    world.servers[A].exit_after = 1
+    world.servers[A].exit_after = 5
+    world.servers[A].says = b"out of memory\n"
     async with world.supervisor.lease(A) as lease:
-        assert await lease.cause_of_death(patience=3) is None
-        assert await lease.cause_of_death(patience=10) == "exited with code 1"
+        assert await lease.cause_of_death(patience=4) is None
+        assert await lease.cause_of_death(patience=3) == "exited with code 1"
+        words = "exited with code 1; its last words:\nout of memory"
+        assert await lease.cause_of_death(patience=10) == words
 
 
 async def test_each_life_has_a_cause_of_death_of_its_own(
