@@ -10,45 +10,12 @@ import pytest
 import trio
 
 from swapd.testing.running import Running, configuration, fake, run_swapd
+from tests.end_to_end.steps import LONG, first_word, pid_of, reload, rest_of, rewrite
 
 pytestmark = pytest.mark.real_process
 
-#: Seconds that no step of these tests takes on a machine that works.
-LONG = 30
-
 TOGETHER = {"g": {"swap": False, "members": ["alpha", "beta"]}}
 STREAM = {"chunks": 60, "interval": 0.05}
-
-
-def rewrite(folder: Path, config: str, *, ports_of: str) -> None:
-    """Write a new configuration whose models begin at the same port."""
-    start = json.loads(ports_of)["startPort"]
-    (folder / "config.yaml").write_text(json.dumps(json.loads(config) | {"startPort": start}))
-
-
-async def reload(running: Running) -> None:
-    running.process.send_signal(signal.SIGHUP)
-    with trio.fail_after(LONG):
-        await running.until_said("configuration reloaded")
-
-
-async def first_word(stream: trio.SocketStream) -> None:
-    data = b""
-    with trio.fail_after(LONG):
-        while b'"content"' not in data:
-            data += await stream.receive_some()
-
-
-async def rest_of(stream: trio.SocketStream) -> bytes:
-    with trio.fail_after(LONG):
-        return b"".join([bytes(chunk) async for chunk in stream])
-
-
-async def pid_of(running: Running, model: str) -> int:
-    snapshot = await running.snapshot()
-    pid = next(entry["pid"] for entry in snapshot["models"] if entry["model"] == model)
-    assert isinstance(pid, int)
-    return pid
 
 
 async def test_a_stream_on_an_unchanged_model_goes_on_while_another_is_changed(

@@ -14,11 +14,9 @@ import trio
 from trio_websocket import ConnectionClosed
 
 from swapd.testing.running import COMMAND, Running, configuration, fake, run_swapd
+from tests.end_to_end.steps import LONG, alive, first_word, pids_of, rest_of, until_dead
 
 pytestmark = pytest.mark.real_process
-
-#: Seconds that no step of these tests takes on a machine that works.
-LONG = 30
 
 STREAM = {"chunks": 40, "interval": 0.05}
 ENDLESS = {"chunks": 100_000, "interval": 0.05}
@@ -27,42 +25,6 @@ ENDLESS = {"chunks": 100_000, "interval": 0.05}
 async def ended(running: Running) -> int:
     with trio.fail_after(LONG):
         return await running.process.wait()
-
-
-async def first_word(stream: trio.SocketStream) -> bytes:
-    data = b""
-    with trio.fail_after(LONG):
-        while b'"content"' not in data:
-            data += await stream.receive_some()
-    return data
-
-
-async def rest_of(stream: trio.SocketStream) -> bytes:
-    with trio.fail_after(LONG):
-        return b"".join([bytes(chunk) async for chunk in stream])
-
-
-def alive(pids: set[int]) -> set[int]:
-    """Return those of ``pids`` that live; a zombie does not."""
-    found = set()
-    for pid in pids:
-        try:
-            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except OSError:
-            continue
-        if state != "Z":
-            found.add(pid)
-    return found
-
-
-async def pids_of(running: Running, *models: str) -> set[int]:
-    """Return the model processes and their children."""
-    snapshot = await running.snapshot()
-    leaders = {entry["pid"] for entry in snapshot["models"] if entry["model"] in models}
-    assert None not in leaders
-    groups = await trio.run_process(["ps", "-eo", "pid=,pgid="], capture_stdout=True)
-    rows = (line.split() for line in groups.stdout.decode().splitlines())
-    return {int(pid) for pid, group in rows if int(group) in leaders}
 
 
 async def until_refused(running: Running) -> None:
@@ -74,12 +36,6 @@ async def until_refused(running: Running) -> None:
 async def until_waiting(running: Running, model: str) -> None:
     with trio.fail_after(LONG):
         while model not in {place["model"] for place in (await running.snapshot())["queue"]}:  # noqa: ASYNC110  told only when asked
-            await trio.sleep(0.02)
-
-
-async def until_dead(pids: set[int]) -> None:
-    with trio.fail_after(LONG):
-        while alive(pids):  # noqa: ASYNC110  other processes have no event to await
             await trio.sleep(0.02)
 
 
