@@ -14,6 +14,7 @@
 #     ├── TryLater           the same request may succeed later
 #     │   ├── TooManyRequests    the model has as many requests as it may have at once
 #     │   └── ModelUnavailable   not startable, unloaded, or swapd is ending
+#     │       └── ModelTooSlow       not ready in time
 #     └── UpstreamFailed     the model's server broke the exchange
 #         └── UpstreamUnreachable    nothing of the request can have reached it
 
@@ -90,6 +91,10 @@ class TooManyRequests(TryLater):
 
 class ModelUnavailable(TryLater):
     """The model cannot serve now: its start failed, it was unloaded, or swapd is ending."""
+
+
+class ModelTooSlow(ModelUnavailable):
+    """The model did not get ready in the time that a start may take."""
 
 
 class UpstreamFailed(RequestError):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import trio
 
-from swapd.errors import ModelUnavailable, RequestError, TooManyRequests
+from swapd.errors import ModelTooSlow, ModelUnavailable, RequestError, TooManyRequests
 from swapd.ids import Generation, ModelId
 from swapd.policy.effects import Refusal, RefusalKind
 
@@ -83,5 +83,7 @@ def _as_error(refusal: Refusal) -> RequestError:
     match refusal.kind:
         case RefusalKind.UNAVAILABLE:
             return ModelUnavailable(refusal.message, retry_after=refusal.retry_after)
+        case RefusalKind.LATE:
+            return ModelTooSlow(refusal.message, retry_after=refusal.retry_after)
         case RefusalKind.FULL:
             return TooManyRequests(refusal.message, retry_after=refusal.retry_after)

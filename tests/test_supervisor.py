@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from swapd.errors import ModelUnavailable, TooManyRequests, TryLater, UpstreamFailed
+from swapd.errors import ModelTooSlow, ModelUnavailable, TooManyRequests, TryLater, UpstreamFailed
 from swapd.ids import Generation, ModelId
 from swapd.leases import End, Gate
 from swapd.policy.effects import Refusal, RefusalKind
@@ -500,7 +500,11 @@ async def test_nothing_is_kept_of_those_who_are_gone(
 
 @pytest.mark.parametrize(
     ("kind", "error"),
-    [(RefusalKind.UNAVAILABLE, ModelUnavailable), (RefusalKind.FULL, TooManyRequests)],
+    [
+        (RefusalKind.UNAVAILABLE, ModelUnavailable),
+        (RefusalKind.LATE, ModelTooSlow),
+        (RefusalKind.FULL, TooManyRequests),
+    ],
 )
 async def test_a_gate_that_is_shut_already_refuses_at_once(
     autojump_clock: MockClock, kind: RefusalKind, error: type[TryLater]

@@ -14,6 +14,7 @@ class RefusalKind(Enum):
     """Whose fault it is that a ticket is turned away."""
 
     UNAVAILABLE = auto()  # the model's, or swapd's
+    LATE = auto()  # the model's: it did not get ready in time
     FULL = auto()  # its clients ask for more than it may have at once
 
 

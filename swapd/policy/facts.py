@@ -78,11 +78,15 @@ class ModelStuck:
 
 @dataclass(frozen=True, slots=True)
 class ModelStopped:
-    """The process group of this generation is gone; ``error`` says why if nobody asked."""
+    """The process group of this generation is gone; ``error`` says why if nobody asked.
+
+    ``timed_out`` if it was ended because it did not get ready in time.
+    """
 
     model: ModelId
     generation: Generation
     error: str | None = None
+    timed_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)

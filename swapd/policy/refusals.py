@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from swapd.ids import ModelId
 from swapd.policy.effects import Refusal, RefusalKind
 
@@ -27,9 +29,10 @@ def queue_is_full(load_seconds: float) -> Refusal:
     return unavailable("the queue is full", load_seconds)
 
 
-def did_not_start(model: ModelId, error: str, delay: float) -> Refusal:
+def did_not_start(model: ModelId, error: str, delay: float, *, timed_out: bool) -> Refusal:
     """Say why ``model`` could not be started, and after how many seconds it may be again."""
-    return unavailable(f"{model} could not be started: {error}", delay)
+    refusal = unavailable(f"{model} could not be started: {error}", delay)
+    return replace(refusal, kind=RefusalKind.LATE) if timed_out else refusal
 
 
 def keeps_crashing(model: ModelId, error: str, delay: float) -> Refusal:

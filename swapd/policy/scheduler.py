@@ -187,17 +187,18 @@ class Scheduler:
                 seat.state = ModelState.STOPPING
             case ModelStuck(why=why):
                 seat.state, seat.stuck = ModelState.STOPPING, why
-            case ModelStopped(error=error):
-                yield from self._record_stopped(seat, error, now)
+            case ModelStopped():
+                yield from self._record_stopped(seat, fact, now)
 
-    def _record_stopped(self, seat: Seat, error: str | None, now: float) -> Iterator[Effect]:
-        was_ready, displaced = seat.was_ready, seat.displaced
+    def _record_stopped(self, seat: Seat, fact: ModelStopped, now: float) -> Iterator[Effect]:
+        error, was_ready, displaced = fact.error, seat.was_ready, seat.displaced
         seat.become_stopped(error, now, self._chance)
         if error is None:
             return
         delay = seat.failures.left(now)
         if not was_ready:
-            yield from self._refuse_all(seat, refusals.did_not_start(seat.model, error, delay))
+            why = refusals.did_not_start(seat.model, error, delay, timed_out=fact.timed_out)
+            yield from self._refuse_all(seat, why)
             if self._rules.restore_on_failure:
                 self._swaps.bring_back(displaced)
         elif delay:

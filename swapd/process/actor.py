@@ -185,6 +185,7 @@ class _Life:
         self._log = log
         self._exit_code: int | None = None
         self._error: str | None = None
+        self._timed_out = False
         self._rest: Rest | None = None
         self._become(ModelState.STARTING, start.reason)
 
@@ -211,6 +212,7 @@ class _Life:
             return
         self._error, self._reason = why, reason
         if self._exit_code is None:
+            self._timed_out = self._state is ModelState.STARTING
             self._become(ModelState.STOPPING, reason, why)
         self._report(ModelFailing(self._model, self._generation))
 
@@ -250,7 +252,9 @@ class _Life:
         if self._error is not None and (words := self._log.last_words()):
             self._error = f"{self._error}; its last words:\n{words}"
         self._become(ModelState.STOPPED, self._reason, _joined(self.stuck_by, self._error))
-        self._report(ModelStopped(self._model, self._generation, self._error))
+        self._report(
+            ModelStopped(self._model, self._generation, self._error, timed_out=self._timed_out)
+        )
         self.pid = self.stuck_by = None
 
     @property

@@ -14,6 +14,7 @@ from swapd.errors import (
     BodyNotKept,
     BodyTooLarge,
     MalformedRequest,
+    ModelTooSlow,
     ModelUnavailable,
     NoModelNamed,
     RequestError,
@@ -75,6 +76,7 @@ KINDS: dict[type[RequestError], Kind] = {
     UnknownModel: Kind(404, "invalid_request_error", "model_not_found"),
     UnknownProfile: NOT_FOUND,
     TooManyRequests: Kind(429, "rate_limit_error", "concurrency_limit"),
+    ModelTooSlow: Kind(504, "server_error", "gateway_timeout"),
     ModelUnavailable: Kind(503, "server_error", "service_unavailable"),
     UpstreamFailed: Kind(502, "server_error", "bad_gateway"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from swapd.config.schema import Group
 from swapd.ids import Generation, ModelId, Ticket
@@ -66,6 +67,16 @@ def failed(model: ModelId, retry_after: float) -> Refusal:
 def backing_off(model: ModelId, left: float) -> Refusal:
     words = f"{model} has failed, and it is not started again for another {left} s: boom"
     return refused(words, max(left, 1.0))
+
+
+def test_whose_model_did_not_get_ready_in_time_is_told_that() -> None:
+    late = replace(failed(A, 1.0), kind=RefusalKind.LATE)
+    replay(
+        scheduler(),
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST),
+        ModelStopped(A, G1, "boom", timed_out=True), Refuse(T1, late),
+        RequestArrived(T2, A), Refuse(T2, backing_off(A, 1.0)),
+    )  # fmt: skip
 
 
 def test_a_model_that_failed_is_not_tried_again_before_its_time() -> None:

@@ -74,7 +74,7 @@ async def test_a_start_that_is_given_up_is_stopping_until_it_is_gone(
         Transition(A, STARTING, STOPPING, FAILED, G1, pid=41, detail=why),
         ModelFailing(A, G1),
         Transition(A, STOPPING, STOPPED, FAILED, G1, pid=41, exit_code=-9, detail=why),
-        ModelStopped(A, G1, why),
+        ModelStopped(A, G1, why, timed_out=True),
     ]
 
 

@@ -9,6 +9,7 @@ import pytest
 from swapd.errors import (
     BodyTooLarge,
     MalformedRequest,
+    ModelTooSlow,
     ModelUnavailable,
     NoModelNamed,
     RequestError,
@@ -29,6 +30,7 @@ from swapd.web.errors import INTERNAL, envelope, headers_of, kind_of, problem_of
         (UnknownModel("x"), 404, "model_not_found"),
         (UnknownProfile("x"), 404, "not_found"),
         (TooManyRequests("x", retry_after=1), 429, "concurrency_limit"),
+        (ModelTooSlow("x", retry_after=1), 504, "gateway_timeout"),
         (ModelUnavailable("x", retry_after=1), 503, "service_unavailable"),
         (UpstreamFailed("x"), 502, "bad_gateway"),
     ],
