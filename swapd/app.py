@@ -17,6 +17,7 @@ import trio
 
 from swapd.config.changes import newly_preloaded
 from swapd.config.schema import Config
+from swapd.errors import CannotStart
 from swapd.ids import ModelId
 from swapd.policy.life import ModelState, Reason, Transition
 from swapd.policy.policies import policy_of
@@ -31,6 +32,7 @@ from swapd.telemetry.logs import ModelLog
 from swapd.upstream.peers import Peers
 from swapd.upstream.pools import Pools
 from swapd.web.create_app import create_app
+from swapd.web.limits import Patience
 from swapd.web.listener import Listener
 from swapd.web.services import Services
 from swapd.web.serving import serve
@@ -131,9 +133,20 @@ class App:
     async def _heed(self, signals: AsyncIterator[int]) -> None:
         async for number in signals:
             if number == signal.SIGHUP:
+                self._renew_certificate()
                 self._reloader.ask()
             else:
                 _log.info("%s: %s", signal.Signals(number).name, self._ending.press())
+
+    def _renew_certificate(self) -> None:
+        if (certificate := self._listener.certificate) is None:
+            return
+        try:
+            certificate.renew()
+        except CannotStart as error:
+            _log.error("the old certificate is still shown: %s", error)
+        else:
+            _log.info("the certificate in %s is shown from now on", certificate)
 
     async def _serve(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
@@ -148,6 +161,7 @@ class App:
                     grace=self._config.server.shutdown_grace + 2 * LAST_WORDS,
                     closing=self._ending.closing,
                     hurry=self._ending.hang_up,
+                    patience=Patience(head=lambda: self._config.server.header_timeout),
                 )
                 await server.start(serving)
                 task_status.started()

@@ -13,6 +13,7 @@ from swapd.cli.sources import Sources, exit_on_error, sources_of, with_sources
 if TYPE_CHECKING:
     from swapd.config.schema import Config
     from swapd.watch import Watch
+    from swapd.web.certificate import Certificate
     from swapd.web.listener import Listener
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
@@ -23,8 +24,20 @@ DEFAULT_LISTEN = "127.0.0.1:8080"
 @click.option(
     "--listen",
     default=DEFAULT_LISTEN,
-    metavar="HOST:PORT",
-    help="Where to listen; :PORT is every interface.",
+    metavar="ADDRESS",
+    help="Where to listen: HOST:PORT, [IPV6]:PORT, :PORT for every interface, or unix:PATH.",
+)
+@click.option(
+    "--tls-cert-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Serve HTTPS with this certificate (PEM, with its chain).  SIGHUP reads it anew.",
+)
+@click.option(
+    "--tls-key-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The private key of the certificate (PEM, not encrypted).",
 )
 @click.option("--watch-config", is_flag=True, help="Reload when a configuration file changes.")
 def serve(
@@ -32,6 +45,8 @@ def serve(
     config_dir: Path | None,
     lenient: bool,
     listen: str,
+    tls_cert_file: Path | None,
+    tls_key_file: Path | None,
     watch_config: bool,
 ) -> None:
     """Serve the models of a configuration until SIGINT or SIGTERM.
@@ -53,7 +68,7 @@ def serve(
             click.echo(f"warning: {warning}", err=True)
         if idle := list(pending(loaded)):
             click.echo(f"warning: without effect in this version: {', '.join(idle)}", err=True)
-        with bind(listen) as listener:
+        with bind(listen, _certificate(tls_cert_file, tls_key_file)) as listener:
             trio.run(_serve, loaded, sources, listener, watch)
 
 
@@ -74,6 +89,18 @@ async def _serve(config: Config, sources: Sources, listener: Listener, watch: Wa
                 f" or use --listen 127.0.0.1:{listener.port}",
                 err=True,
             )
+
+
+def _certificate(certificate: Path | None, key: Path | None) -> Certificate | None:
+    from swapd.errors import CannotStart
+    from swapd.web.certificate import Certificate
+
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        given, missing = ("key", "cert") if key else ("cert", "key")
+        raise CannotStart(f"--tls-{given}-file needs --tls-{missing}-file beside it")
+    return Certificate(certificate, key)
 
 
 def _watch(sources: Sources) -> Watch:

@@ -26,7 +26,7 @@ def pending(config: Config) -> Iterator[str]:
         "store": config.store is not None,
     }
     yield from (key for key, is_set in kept.items() if is_set)
-    for key in ("header_timeout", "keep_alive", "fast_transport"):
+    for key in ("keep_alive", "fast_transport"):
         if getattr(config.server, key) != getattr(defaults, key):
             alias = Server.model_fields[key].alias or key
             yield f"server.{alias}"

@@ -29,8 +29,8 @@ class Server(Section):
     )
     header_timeout: Seconds = Field(
         default=30.0,
-        description="Seconds until the head of a request must be there; 0 is no limit. "
-        "Default: 30.",
+        description="Seconds that the head of a request may take, from its first byte; 0 is "
+        "no limit. Default: 30.",
         json_schema_extra=OWN,
     )
     keep_alive: Seconds = Field(

@@ -28,7 +28,7 @@ from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
 from swapd.errors import RequestError
 from swapd.upstream.bodies.body import Body
 from swapd.upstream.bodies.spool import Spool
-from swapd.web.connections import STATE_KEY, LiveConnection
+from swapd.web.live_connection import STATE_KEY, LiveConnection
 from swapd.web.target import use_origin_form
 
 Header: TypeAlias = tuple[bytes, bytes]

@@ -60,11 +60,24 @@ UNAUTHORIZED = Problem(
 #: What is said of a bug.
 BUG = Problem("something went wrong inside swapd; its log says what", INTERNAL)
 
+#: What is wrong with a request, where that shows before it is one.
+NOT_HTTP = Kind(400, "invalid_request_error", "bad_request")
+TOO_SLOW = Kind(408, "invalid_request_error", "request_timeout")
+TARGET_TOO_LONG = Kind(414, "invalid_request_error", "uri_too_long")
+HEAD_TOO_LARGE = Kind(431, "invalid_request_error", "head_too_large")
+OTHER_CODING = Kind(501, "invalid_request_error", "not_implemented")
+OTHER_HTTP = Kind(505, "invalid_request_error", "http_version_not_supported")
+
+#: What is said of a head or a body that does not come.
+LATE = Problem("the rest of the request did not come in time", TOO_SLOW)
+
+#: What is said to who speaks plain HTTP where TLS is spoken.
+WANTS_TLS = Problem("this address speaks TLS: its URL begins with https://", NOT_HTTP)
+
 #: What is said of what could not be read as a request, by the status that the parser hints at.
 _UNREADABLE = {
-    400: ("the request is not valid HTTP", "bad_request"),
-    431: ("the head of the request is too large", "head_too_large"),
-    501: ("the request has a transfer coding that swapd does not know", "not_implemented"),
+    431: Problem("a line of the request's body is too long", HEAD_TOO_LARGE),
+    501: Problem("the request has a transfer coding that swapd does not know", OTHER_CODING),
 }
 
 #: The one table of statuses.  A subclass is found through its base.
@@ -113,7 +126,6 @@ def envelope(message: str, kind: Kind) -> bytes:
     return msgspec.json.encode({"src": "swapd", "error": error})
 
 
-def unreadable(status: int) -> bytes:
-    """Return the envelope for what could not be read as a request."""
-    message, code = _UNREADABLE.get(status, _UNREADABLE[400])
-    return envelope(message, Kind(status, "invalid_request_error", code))
+def unreadable(status: int) -> Problem:
+    """Return what is said of what could not be read as a request."""
+    return _UNREADABLE.get(status) or Problem("the request is not valid HTTP", NOT_HTTP)

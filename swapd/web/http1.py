@@ -9,11 +9,14 @@ Rule 2: what is no request is told so, in an envelope that is not lost either.  
 Rule 3: a websocket handshake that was refused ends its connection, and what comes before its
     answer is dropped.  Hypercorn would answer it once more, an error that ends the server.
 Rule 4: websocket pings end with their websocket, not at the next ping.
+Rule 5: what could be read in two ways is no request (web/heads.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from enum import Enum, auto
+from typing import Any
 
 import h11
 import trio
@@ -22,11 +25,52 @@ from hypercorn.protocol.h11 import H11Protocol, H11WSConnection
 from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.trio.task_group import TaskGroup
 
-from swapd.web.errors import unreadable
+from swapd.web.errors import LATE, Problem, envelope, unreadable
+from swapd.web.heads import StrictConnection
+
+
+class Owed(Enum):
+    """What a connection waits for its client to send."""
+
+    NOTHING = auto()
+    HANDSHAKE = auto()
+    REQUEST = auto()
+    HEAD = auto()
+    BODY = auto()
 
 
 class Http1Protocol(H11Protocol):
-    """HTTP/1 and websockets, and nothing else (rules 1 to 3)."""
+    """HTTP/1 and websockets, and nothing else (rules 1, 2, 3 and 5)."""
+
+    connection: StrictConnection | H11WSConnection
+
+    def __init__(self, *args: Any) -> None:
+        """Take what Hypercorn's own takes."""
+        super().__init__(*args)
+        self.connection = StrictConnection(
+            h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size
+        )
+        self._is_late = False
+
+    @property
+    def owed(self) -> Owed:
+        """What the client has to send next; nothing as soon as its request is answered."""
+        if self.connection.their_state is h11.IDLE:
+            return Owed.HEAD if self.connection.trailing_data[0] else Owed.REQUEST
+        theirs, ours = self.connection.their_state, self.connection.our_state
+        is_awaited = theirs is h11.SEND_BODY and ours is h11.SEND_RESPONSE
+        return Owed.BODY if is_awaited else Owed.NOTHING
+
+    @property
+    def has_unread(self) -> bool:
+        """Tell whether the client has sent, or is sending, what nobody will read."""
+        is_sending = self.connection.their_state in {h11.SEND_BODY, h11.ERROR}
+        return is_sending or bool(self.connection.trailing_data[0])
+
+    async def give_up(self) -> None:
+        """Tell the client that its time is over, and end the connection."""
+        self._is_late = True
+        await self.handle(RawData(b""))
 
     async def handle(self, event: Event) -> None:
         """Take what came, but for empty lines between requests and what follows an error."""
@@ -57,15 +101,22 @@ class Http1Protocol(H11Protocol):
             await self.send(Closed())  # rule 3
 
     async def _send_error_response(self, status_code: int) -> None:
-        body = unreadable(status_code)
+        problem = self._problem(status_code)
+        body = envelope(problem.message, problem.kind)
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", b"%d" % len(body)),
             (b"connection", b"close"),
         ]
-        head = h11.Response(status_code=status_code, headers=headers)
+        head = h11.Response(status_code=problem.kind.status, headers=headers)
         for event in (head, h11.Data(data=body), h11.EndOfMessage()):
             await self._send_h11_event(event)
+
+    def _problem(self, status_code: int) -> Problem:
+        if self._is_late:
+            return LATE
+        fault = self.connection.fault if isinstance(self.connection, StrictConnection) else None
+        return fault or unreadable(status_code)
 
 
 class Tasks(TaskGroup):

@@ -9,20 +9,19 @@ from collections.abc import Mapping
 from types import TracebackType
 
 from swapd.errors import CannotStart
-from swapd.web.address import parse
+from swapd.web.address import UnixAddress, parse
 from swapd.web.bound import Bound, bound_to
+from swapd.web.certificate import Certificate
+from swapd.web.limits import VANISHED
+from swapd.web.unix_socket import UnixSocket
 
 #: Connects that may wait to be accepted: a busy second must not cost a client its SYN.
 BACKLOG = 4096
 
-#: Seconds after which a client that acknowledges nothing, or has not read a byte of what waits
-#: for it, is taken for gone.
-_VANISHED_AFTER = 300
-
 #: Socket options that tell a silent client from a vanished one; not every system has each.
 _TCP_OPTIONS: Mapping[str, int] = {
     "TCP_NODELAY": 1,
-    "TCP_USER_TIMEOUT": _VANISHED_AFTER * 1000,  # milliseconds; Linux
+    "TCP_USER_TIMEOUT": VANISHED * 1000,  # milliseconds; Linux
     "TCP_KEEPIDLE": 60,  # a client that waits for its model says nothing either
     "TCP_KEEPALIVE": 60,  # the same on macOS
     "TCP_KEEPINTVL": 30,
@@ -33,19 +32,29 @@ _TCP_OPTIONS: Mapping[str, int] = {
 class Listener:
     """An address that is ours, for as long as the block runs or until it is served."""
 
-    def __init__(self, taken: socket.socket) -> None:
+    def __init__(
+        self,
+        taken: socket.socket,
+        *,
+        certificate: Certificate | None = None,
+        unix: UnixSocket | None = None,
+    ) -> None:
+        """Made by ``bind`` alone."""
         self.socket = taken
-        self.bound: Bound = bound_to(taken)
+        self.certificate = certificate
+        self._unix = unix
+        self.bound: Bound = bound_to(taken, is_secure=certificate is not None)
 
     @property
     def port(self) -> int:
-        """Return its port."""
+        """Return its port, if it has one."""
         port: int = self.socket.getsockname()[1]
         return port
 
-    def close(self) -> None:
-        """Give the address back."""
-        self.socket.close()
+    def retire(self) -> None:
+        """Leave no trace of the address; call it before it is listened on no more."""
+        if self._unix is not None:
+            self._unix.remove()
 
     def __enter__(self) -> Listener:
         return self
@@ -56,16 +65,25 @@ class Listener:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        self.retire()
+        self.socket.close()
 
 
-def bind(address: str) -> Listener:
-    """Listen on ``HOST:PORT``, ``[::1]:PORT`` or ``:PORT`` (every interface); port 0 is any.
+def bind(address: str, certificate: Certificate | None = None) -> Listener:
+    """Listen on ``address``, with TLS if there is a ``certificate``.
+
+    Args:
+      address: ``HOST:PORT``, ``[::1]:PORT`` or ``:PORT`` (every interface), where port 0 is any;
+        or ``unix:PATH``.
+      certificate: What to show to clients.
 
     Raises:
       CannotStart: The address makes no sense, is taken, or is not ours to listen on.
     """
     where = parse(address)
+    if isinstance(where, UnixAddress):
+        unix = UnixSocket(where.path, backlog=BACKLOG)
+        return Listener(unix.socket, certificate=certificate, unix=unix)
     try:
         taken = _open(where.host, where.port)
     except OSError as error:
@@ -74,7 +92,7 @@ def bind(address: str) -> Listener:
     for name, value in _TCP_OPTIONS.items():
         if hasattr(socket, name):
             taken.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    return Listener(taken)
+    return Listener(taken, certificate=certificate)
 
 
 def _open(host: str, port: int) -> socket.socket:

@@ -7,18 +7,20 @@ from functools import partial
 
 import trio
 from hypercorn.trio import serve as serve_with_hypercorn
+from hypercorn.trio.tcp_server import MAX_RECV
 from quart import Quart
 
-from swapd.web.connections import Connections, WatchedConfig, install
+from swapd.web import limits
+from swapd.web.connections import Connections, WatchedConfig
+from swapd.web.limits import Patience
 from swapd.web.listener import BACKLOG, Listener
+from swapd.web.live_connection import install
 
-#: Seconds for which an idle connection is kept, and for which a request's head may take.
-KEEP_ALIVE = 75.0
+#: What clients get if nobody says otherwise.
+PATIENCE = Patience()
 
 #: Seconds after our own cut at which Hypercorn gives up too.
 _BACKSTOP = 0.3
-
-_MEBIBYTE = 1024 * 1024
 
 
 async def serve(
@@ -28,7 +30,7 @@ async def serve(
     grace: float,
     closing: trio.Event,
     hurry: trio.Event,
-    keep_alive: float = KEEP_ALIVE,
+    patience: Patience = PATIENCE,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve ``app`` on ``listener``, which is ours from now on, until ``closing``.
@@ -47,7 +49,7 @@ async def serve(
       grace: In seconds.
       closing: Set once, when the end begins.
       hurry: Set when the end cannot wait; before ``closing`` it does nothing.
-      keep_alive: Seconds for which an idle connection is kept.
+      patience: How long a client is waited for.
       task_status: Started when requests are served.
 
     Raises:
@@ -55,16 +57,24 @@ async def serve(
     """
     install()
     connections = Connections()
-    config = _configure(listener, connections, grace=grace, keep_alive=keep_alive)
+    config = _configure(listener, connections, patience, grace=grace)
+    end = partial(_begin_end, closing, listener, connections)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(connections.watch)
         nursery.start_soon(_cut_in_time, connections, grace, closing, hurry)
         async with trio.open_nursery() as http:
-            await http.start(
-                partial(serve_with_hypercorn, app, config, shutdown_trigger=closing.wait)
-            )
+            await http.start(partial(serve_with_hypercorn, app, config, shutdown_trigger=end))
             task_status.started()
         nursery.cancel_scope.cancel(reason="served")
+
+
+async def _begin_end(closing: trio.Event, listener: Listener, connections: Connections) -> None:
+    """Wait for the end; when it comes, or when cancelled, begin it."""
+    try:
+        await closing.wait()
+    finally:
+        listener.retire()
+        connections.close_idle()
 
 
 async def _cut_in_time(
@@ -80,24 +90,24 @@ async def _cut_in_time(
 
 
 def _configure(
-    listener: Listener, connections: Connections, *, grace: float, keep_alive: float
+    listener: Listener, connections: Connections, patience: Patience, *, grace: float
 ) -> WatchedConfig:
     """Return Hypercorn's settings: each of its defaults that hurts long answers is changed."""
     config = WatchedConfig()
     config.connections = connections
     config.taken = listener.socket
+    config.certificate = listener.certificate
+    config.patience = patience
     config.backlog = BACKLOG  # it calls listen() once more
     config.errorlog = _error_log()
     config.accesslog = None  # requests are logged where their model is known
-    config.alpn_protocols = ["http/1.1"]  # its HTTP/2 has no backpressure
     config.graceful_timeout = grace + _BACKSTOP
-    config.keep_alive_timeout = keep_alive  # 5 s would race with every client's idle pool
     config.keep_alive_max_requests = 10**9  # closing a good connection helps nobody
     config.read_timeout = None  # it would fire while an answer streams, and cut it
-    config.h11_max_incomplete_size = 64 * 1024  # of a head: cookies and tokens are long
+    config.h11_max_incomplete_size = limits.HEAD_BYTES + MAX_RECV  # our own limit comes first
     config.max_app_queue_size = 10  # of 64 KiB each: an upload that nobody reads stops there
-    config.websocket_max_message_size = 128 * _MEBIBYTE
-    config.websocket_ping_interval = 20.0  # keeps what lies between us and a client awake
+    config.websocket_max_message_size = limits.WEBSOCKET_MESSAGE_BYTES
+    config.websocket_ping_interval = limits.PING_EVERY
     config.include_server_header = False  # the upstream sent its own; twice is wrong
     config.include_date_header = False
     return config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -10,11 +11,14 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import trio
+import trustme
 from hypercorn.typing import HTTPScope
 
+from swapd.web.certificate import Certificate
 from swapd.web.connection import Client, Relay, Web
+from swapd.web.limits import Patience
 from swapd.web.listener import bind
-from swapd.web.serving import KEEP_ALIVE, serve
+from swapd.web.serving import PATIENCE, serve
 
 #: Paths that a test serves by a relay and by a Quart view.
 PATHS = ("/relay", "/quart")
@@ -45,6 +49,16 @@ class Served:
         await client.connect(("127.0.0.1", self.port))
         return trio.SocketStream(client)
 
+    async def connect_by_tls(
+        self, authority: trustme.CA, *, receive_buffer: int | None = None
+    ) -> trio.SSLStream[trio.SocketStream]:
+        """Connect as a client that takes no end for one without TLS's own goodbye."""
+        context = ssl.create_default_context()
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        authority.configure_trust(context)
+        client = await self.connect(receive_buffer=receive_buffer)
+        return trio.SSLStream(client, context, server_hostname="localhost")
+
     async def ask(self, request: bytes) -> bytes:
         """Send ``request`` on a new connection; return all that comes until it is closed."""
         client = await self.connect()
@@ -55,10 +69,14 @@ class Served:
 
 @asynccontextmanager
 async def serving(
-    app: Web, *, grace: float = LONG, keep_alive: float = KEEP_ALIVE
+    app: Web,
+    *,
+    grace: float = LONG,
+    patience: Patience = PATIENCE,
+    certificate: Certificate | None = None,
 ) -> AsyncIterator[Served]:
     """Serve ``app`` while the block runs, which may take ``LONG`` seconds."""
-    listener = bind("127.0.0.1:0")
+    listener = bind("127.0.0.1:0", certificate)
     served = Served(listener.port)
 
     async def run(*, task_status: trio.TaskStatus[None]) -> None:
@@ -71,7 +89,7 @@ async def serving(
                     grace=grace,
                     closing=served.closing,
                     hurry=served.hurry,
-                    keep_alive=keep_alive,
+                    patience=patience,
                 )
             )
             task_status.started()
@@ -116,12 +134,12 @@ def upload(path: str, body: bytes, *, head: bytes = b"connection: close\r\n") ->
     return request(path, head=head + length, method=b"POST") + body
 
 
-async def rest(client: trio.SocketStream) -> bytes:
+async def rest(client: trio.abc.ReceiveStream) -> bytes:
     """Return all that comes until the connection is closed; raises if it is reset."""
     return b"".join([bytes(piece) async for piece in client])
 
 
-async def receive_until(client: trio.SocketStream, end: bytes) -> bytes:
+async def receive_until(client: trio.abc.ReceiveStream, end: bytes) -> bytes:
     """Return what comes until ``end`` has come, or all if the connection ends before."""
     received = b""
     while end not in received and (piece := await client.receive_some()):

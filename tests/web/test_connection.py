@@ -16,6 +16,7 @@ from trio.testing import MockClock
 from swapd.errors import BodyTooLarge
 from swapd.upstream.exchange import Downstream
 from swapd.web.connection import Answer, Client, Web
+from swapd.web.limits import Patience
 from tests.web.raw import PATHS, answering, receive_until, relaying, request, serving, upload
 
 
@@ -66,7 +67,7 @@ async def test_a_stream_to_an_http_1_0_client_ends_with_the_connection(path: str
 
 @pytest.mark.parametrize("path", [*PATHS, "/hello"])
 async def test_an_idle_connection_is_closed_after_its_request_too(path: str) -> None:
-    async with serving(counting(), keep_alive=0.05) as served:
+    async with serving(counting(), patience=Patience(idle=0.05)) as served:
         answer = await served.ask(request(path))
     assert answer.startswith(b"HTTP/1.1 200")
 

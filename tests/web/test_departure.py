@@ -11,7 +11,7 @@ from quart import Response, websocket
 from quart import request as quart_request
 
 from swapd.web.connection import Client
-from swapd.web.connections import LOOK_EVERY
+from swapd.web.limits import LOOK_EVERY
 from tests.web.raw import (
     OPEN_WEBSOCKET,
     PATHS,

@@ -84,4 +84,4 @@ def test_a_problem_is_all_that_is_told_of_a_failure() -> None:
     [(400, "bad_request"), (431, "head_too_large"), (501, "not_implemented"), (418, "bad_request")],
 )
 def test_what_is_no_request_has_its_envelope_too(status: int, code: str) -> None:
-    assert json.loads(unreadable(status))["error"]["code"] == code
+    assert unreadable(status).kind.code == code

@@ -11,7 +11,8 @@ import trio.testing
 from hypercorn.typing import HTTPScope
 
 from swapd.web.connection import Client
-from swapd.web.connections import STATE_KEY
+from swapd.web.limits import Patience
+from swapd.web.live_connection import STATE_KEY
 from tests.web.raw import (
     OPEN_WEBSOCKET,
     answering,
@@ -28,7 +29,7 @@ async def test_http_2_with_prior_knowledge_is_refused() -> None:
     settings = b"\x00\x00\x00\x04\x00\x00\x00\x00\x00"
     async with serving(relaying({})) as served:
         answer = await served.ask(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings)
-    assert answer.startswith(b"HTTP/1.1 4")
+    assert answer.startswith(b"HTTP/1.1 505")
 
 
 @pytest.mark.parametrize("body", [b"", b"content-length: 0\r\n"])
@@ -135,7 +136,7 @@ async def test_a_websocket_that_is_refused_ends_its_connection(handshake: bytes)
 
 
 async def test_a_client_that_sends_nothing_is_closed_when_its_time_is_over() -> None:
-    async with serving(relaying({}), keep_alive=0.05) as served:
+    async with serving(relaying({}), patience=Patience(idle=0.05)) as served:
         assert await served.ask(b"") == b""
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 import trio
@@ -22,6 +24,7 @@ from tests.web.raw import (
     answering,
     receive_until,
     relaying,
+    request,
     rest,
     serving,
 )
@@ -201,3 +204,59 @@ async def test_a_websocket_that_has_ended_does_not_hold_the_end() -> None:
     async with serving(app, grace=10 * LONG) as served:
         assert b"said" in await served.ask(OPEN_WEBSOCKET)
         await closed(served)
+
+
+async def test_a_unix_socket_is_served_to_clients_without_an_address(tmp_path: Path) -> None:
+    seen: list[object] = []
+
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        seen.append(scope["client"])
+        await client.begin(200, [])
+        await client.finish()
+
+    app = answering(relay)
+    place = str(tmp_path / "s")
+    closing = trio.Event()
+    serving_it = partial(
+        serve, app, bind(f"unix:{place}"), grace=LONG, closing=closing, hurry=trio.Event()
+    )
+    with trio.fail_after(LONG):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(serving_it)
+            for path in ("/", "/hello"):
+                async with await trio.open_unix_socket(place) as client:
+                    asked = request(path, head=b"connection: close\r\n")
+                    await client.send_all(asked)
+                    assert (await rest(client)).startswith(b"HTTP/1.1 200")
+            closing.set()
+    assert seen == [None]
+    assert os.listdir(tmp_path) == []
+
+
+async def test_a_place_is_given_back_before_it_is_listened_on_no_more(tmp_path: Path) -> None:
+    """Or a successor would take the file for a dead one's, and lose its own to us."""
+    place = tmp_path / "s"
+    flood = Flood()
+    served = Served(0)
+    serving_it = partial(
+        serve,
+        answering(flood.relay),
+        bind(f"unix:{place}"),
+        grace=LONG,
+        closing=served.closing,
+        hurry=served.hurry,
+    )
+    with trio.fail_after(LONG):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(serving_it)
+            async with await trio.open_unix_socket(str(place)) as client:
+                await client.send_all(GET)
+                await flood.stuck.wait()
+                served.closing.set()
+                while place.exists():  # noqa: ASYNC110  a file tells nobody when it goes
+                    await trio.sleep(0.01)
+                with bind(f"unix:{place}"):
+                    served.hurry.set()
+                    await flood.ended.wait()
+                    await trio.testing.wait_all_tasks_blocked(0.01)
+                    assert place.exists()

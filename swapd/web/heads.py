@@ -1,0 +1,89 @@
+"""Which heads of requests are refused although h11 would read them.
+
+A head that two programs may read in two ways is how a request is smuggled past one of them: what
+a proxy before us takes for one request must not be two to us.  RFC 9112 leaves these to the
+server; no client sends them by itself.
+"""
+
+from __future__ import annotations
+
+import re
+
+import h11
+
+from swapd.web import limits
+from swapd.web.errors import HEAD_TOO_LARGE, NOT_HTTP, OTHER_HTTP, TARGET_TOO_LONG, Problem
+
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_FOLDED = re.compile(rb"\n[ \t]")
+
+_TOO_LARGE = Problem(
+    f"the head of the request is larger than {limits.HEAD_BYTES} bytes", HEAD_TOO_LARGE
+)
+_TOO_LONG = Problem(
+    f"the first line of the request is longer than {limits.REQUEST_LINE_BYTES} bytes",
+    TARGET_TOO_LONG,
+)
+_TOO_MANY = Problem(f"the request has more than {limits.FIELDS} header fields", HEAD_TOO_LARGE)
+_UNENDED_LINE = Problem("a line of the request's head does not end with CR LF", NOT_HTTP)
+_FOLDED_LINE = Problem("a header field of the request goes on in a second line", NOT_HTTP)
+_TWO_FRAMINGS = Problem("the request has both Content-Length and Transfer-Encoding", NOT_HTTP)
+_OLD_CHUNKED = Problem("Transfer-Encoding does not exist in HTTP/1.0", NOT_HTTP)
+_OTHER_HTTP = Problem("only HTTP/1.1 and HTTP/1.0 are spoken here", OTHER_HTTP)
+
+
+class StrictConnection(h11.Connection):
+    """Reads requests as h11 does, and refuses those that it should not have read."""
+
+    #: What is wrong with what came, if it was not h11 that found it.
+    fault: Problem | None = None
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """Return the next event, as h11 does.
+
+        Raises:
+          h11.RemoteProtocolError: What came is no HTTP, or ``fault`` says why it is refused.
+        """
+        is_head = self.their_state is h11.IDLE
+        received = self.trailing_data[0] if is_head else b""
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            left = len(self.trailing_data[0])
+            self.fault = _fault_of_head(received[: len(received) - left]) or _fault_of(event)
+        elif is_head:
+            self.fault = _fault_of_size(received)
+        if self.fault is not None:
+            self._process_error(self.their_role)
+            raise h11.RemoteProtocolError(
+                self.fault.message, error_status_hint=self.fault.kind.status
+            )
+        return event
+
+
+def _fault_of_size(head: bytes) -> Problem | None:
+    """Tell whether so much of a head is too much of it."""
+    first_line = head.find(b"\n")
+    if (first_line if first_line >= 0 else len(head)) > limits.REQUEST_LINE_BYTES:
+        return _TOO_LONG
+    return _TOO_LARGE if len(head) > limits.HEAD_BYTES else None
+
+
+def _fault_of_head(head: bytes) -> Problem | None:
+    if fault := _fault_of_size(head):
+        return fault
+    if _BARE_LF.search(head):
+        return _UNENDED_LINE
+    if _FOLDED.search(head):
+        return _FOLDED_LINE
+    return _TOO_MANY if head.count(b"\n") - 2 > limits.FIELDS else None
+
+
+def _fault_of(request: h11.Request) -> Problem | None:
+    names = {name for name, _ in request.headers}
+    if not request.http_version.startswith(b"1."):
+        return _OTHER_HTTP
+    if b"transfer-encoding" not in names:
+        return None
+    if request.http_version == b"1.0":
+        return _OLD_CHUNKED
+    return _TWO_FRAMINGS if b"content-length" in names else None

@@ -1,0 +1,242 @@
+"""One connection: how its socket is read, closed and cut.
+
+The one place that takes Hypercorn 0.18's handling of a socket over; what is spoken on it is in
+web/http1.py.  Each rule cures a defect of Hypercorn, and has a test on raw sockets:
+
+Rule 1: a client that does not read cannot hold a shutdown.  Hypercorn shields its sends, so
+    what remains is cut at the socket.
+Rule 2: a client that leaves is noticed, also when nobody reads from it (it pipelined, sent a
+    stray CRLF or wants to upgrade: h11 is paused then).  Busy sockets are looked at each second.
+Rule 3: an answer that ends before its request was all sent is not lost.  Closing at once would
+    reset the connection under it; the rest of the request is swallowed for a moment first.
+Rule 4: a client that has to send has a deadline, which fits what it has to send.  Hypercorn has
+    one for idle connections, from which it does not tell heads, and none for bodies.
+Rule 5: TLS ends with its own goodbye, without which a client cannot tell an end from a cut; and
+    that waits for no reader.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+import struct
+from contextlib import suppress
+from typing import TypeAlias, cast
+
+import hypercorn.trio.run
+import trio
+from hypercorn.config import Config
+from hypercorn.events import Closed, Event, RawData, Updated
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
+from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import AppWrapper, LifespanState
+
+from swapd.web import limits
+from swapd.web.compatibility import check
+from swapd.web.connections import WatchedConfig
+from swapd.web.handshake import shake_hands
+from swapd.web.http1 import Http1Protocol, Owed, Tasks
+
+#: Where a request's ASGI scope keeps its connection: ``scope["state"][STATE_KEY]``.
+STATE_KEY = "swapd.connection"
+
+Secure: TypeAlias = "trio.SSLStream[trio.SocketStream]"
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class LiveConnection(TCPServer):
+    """Hypercorn's handling of one connection, known to ``Connections`` while it lasts."""
+
+    config: WatchedConfig
+
+    def __init__(
+        self,
+        app: AppWrapper,
+        config: WatchedConfig,
+        context: WorkerContext,
+        state: LifespanState,
+        stream: trio.SocketStream,
+    ) -> None:
+        """Serve ``stream``, with TLS if ``config`` has a certificate."""
+        certificate = config.certificate
+        secured = certificate and trio.SSLStream(stream, certificate.context, server_side=True)
+        state = {**state, STATE_KEY: self}
+        super().__init__(app, config, context, state, secured or cast(Secure, stream))
+        #: Whether a request is being served, which ends when its client leaves.
+        self.busy = False
+        self._http: Http1Protocol
+        self._transport = stream
+        self._socket = stream.socket
+        self._scope = trio.CancelScope()
+        self._pings = trio.CancelScope()
+        self._read_all = trio.Event()
+        self._lingers = False
+        self._waiting = trio.CancelScope()
+        self._speaks_http = False
+        self._owed = Owed.HANDSHAKE
+        self._owed_since = trio.current_time()
+
+    def fileno(self) -> int:
+        """Return the socket's descriptor, or -1 once it is closed."""
+        return self._socket.fileno()
+
+    def reset(self) -> None:
+        """Close with an RST, which no client takes for the end of an answer.
+
+        Who waits in a send or a receive wakes up, whatever shields it.
+        """
+        with suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._socket.close()
+
+    def cut(self) -> None:
+        """Reset the connection and cancel what it is served by, wherever that waits."""
+        self.reset()
+        self._scope.cancel(reason="connection cut")
+
+    async def run(self) -> None:
+        """Serve the connection until either side ends it."""
+        with self.config.connections.holding(self), self._scope:
+            if await self._shake_hands():
+                await super().run()
+
+    async def _shake_hands(self) -> bool:
+        if not isinstance(self.stream, trio.SSLStream):
+            return True
+        with trio.CancelScope(deadline=self._due()) as self._waiting:
+            return await shake_hands(self.stream)
+        return False
+
+    async def protocol_send(self, event: Event) -> None:
+        """Do what the protocol asks: send, close, or note that a request begins or is over."""
+        if isinstance(event, Updated | Closed):
+            self.busy = isinstance(event, Updated) and not event.idle
+        if isinstance(event, Closed) and (self._lingers or self._http.has_unread):
+            await self._linger_once()
+        elif not isinstance(event, Updated):
+            await super().protocol_send(event)
+        if isinstance(event, Updated) or self._owed is Owed.BODY:
+            self.reckon()
+
+    def reckon(self) -> None:
+        """See how long the client may still take for what is awaited of it (rule 4)."""
+        owed = self._http.owed if self._speaks_http else Owed.HANDSHAKE
+        if owed is not self._owed:
+            self._owed, self._owed_since = owed, trio.current_time()
+        self._waiting.deadline = self._due()
+
+    def _due(self) -> float:
+        patience = self.config.patience
+        if self.config.connections.ending and self._owed not in {Owed.NOTHING, Owed.BODY}:
+            return -math.inf
+        match self._owed:
+            case Owed.HANDSHAKE:
+                seconds = patience.handshake
+            case Owed.REQUEST:
+                seconds = patience.idle
+            case Owed.HEAD:
+                seconds = patience.head() or math.inf
+            case Owed.BODY:
+                seconds = patience.body
+            case Owed.NOTHING:
+                seconds = math.inf
+        return self._owed_since + seconds
+
+    async def _read_data(self) -> None:
+        self._speak_http1_only()
+        while (received := await self._receive()) is not None:
+            await self.protocol.handle(RawData(received))
+            if not received:
+                break
+            if self._owed is Owed.BODY:
+                self._owed_since = trio.current_time()
+        await self.protocol.handle(Closed())
+        self._pings.cancel(reason="connection ended")
+        self._read_all.set()
+
+    async def _receive(self) -> bytes | None:
+        """Return what the client sends, or None when nothing more is to be read from it."""
+        while True:
+            self.reckon()
+            with (
+                suppress(trio.BrokenResourceError, trio.ClosedResourceError),
+                trio.CancelScope(deadline=self._due()) as self._waiting,
+            ):
+                return bytes(await self.stream.receive_some(MAX_RECV))
+            if not self._waiting.cancelled_caught or await self._is_over():
+                return None
+
+    async def _is_over(self) -> bool:
+        """Tell whether to close, now that time is up; a client amid a request is told before."""
+        self.reckon()
+        if self._due() > trio.current_time():
+            return False  # something has changed at the last moment
+        is_ending = self.config.connections.ending and self._owed is not Owed.BODY
+        if is_ending or self._owed is Owed.REQUEST:
+            return True
+        await self._http.give_up()
+        return False
+
+    def _speak_http1_only(self) -> None:
+        chosen = self.protocol
+        tasks = Tasks(self._task_group, self._pings)
+        self._http = Http1Protocol(
+            chosen.app,
+            chosen.config,
+            chosen.context,
+            tasks,
+            chosen.state,
+            chosen.ssl,
+            chosen.client,
+            chosen.server,
+            chosen.send,
+        )
+        chosen.protocol = self._http
+        self._speaks_http = True
+
+    async def _linger_once(self) -> None:
+        if not self._lingers:
+            self._lingers = True
+            self._task_group.spawn(self._linger)
+            await self.protocol.handle(Closed())
+
+    async def _linger(self) -> None:
+        """Say that nothing more will come, then close when the client has, or soon."""
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
+            await self._transport.send_eof()
+        with trio.move_on_after(limits.LINGER):
+            await self._read_all.wait()
+        await super().protocol_send(Closed())
+
+    async def _close(self) -> None:
+        with trio.move_on_after(limits.GOODBYE), suppress(trio.ClosedResourceError):
+            await super()._close()  # rule 5
+
+    async def _idle_timeout(self) -> None:
+        """Leave it to the reader, who knows better what is awaited (rule 4)."""
+
+
+def install() -> None:
+    """Have Hypercorn handle the connections of every ``WatchedConfig`` as ``LiveConnection``.
+
+    ``serve()`` offers no way to choose, so its name for the class is bound anew, once for all.
+
+    Raises:
+      CannotStart: This Hypercorn is not one that we know.
+    """
+    check(TCPServer, H11Protocol)
+    vars(hypercorn.trio.run)["TCPServer"] = _connection_of
+
+
+def _connection_of(
+    app: AppWrapper,
+    config: Config,
+    context: WorkerContext,
+    state: LifespanState,
+    stream: trio.SocketStream,
+) -> TCPServer:
+    if isinstance(config, WatchedConfig):
+        return LiveConnection(app, config, context, state, stream)
+    return TCPServer(app, config, context, state, cast(Secure, stream))
