@@ -17,7 +17,8 @@ from swapd.config.schema import Config
 from swapd.errors import RequestError
 from swapd.policy.naming import full_name
 from swapd.policy.selectors import Destination
-from swapd.upstream.bodies.request import Changes, ModelRequest, read_request
+from swapd.upstream.bodies.changes import Changes
+from swapd.upstream.bodies.request import ModelRequest, read_request
 from swapd.upstream.exchange import ProxiedRequest
 from swapd.web.answers import show, show_bug, tell
 from swapd.web.connection import Client, Relay

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -42,6 +42,15 @@ class Edit:
     start: int
     end: int
     new: bytes
+
+
+def with_edits(data: bytes, edits: Iterable[Edit]) -> bytes:
+    """Return ``data`` with ``edits`` made, which come in order, none overlapping another."""
+    parts, at = [], 0
+    for edit in edits:
+        parts += [data[at : edit.start], edit.new]
+        at = edit.end
+    return b"".join([*parts, data[at:]])
 
 
 class Body:
@@ -94,15 +103,14 @@ class Body:
         Args:
           edits: In order, none overlapping another.
         """
+        if self.held is not None:
+            return Body(with_edits(self.held, edits), files=self.files)
         parts: list[Part] = []
         at = 0
         for edit in edits:
             parts += [*self._between(at, edit.start), edit.new]
             at = edit.end
-        parts += self._between(at, self.length)
-        if self.held is not None:
-            return Body(b"".join(part for part in parts if isinstance(part, bytes)))
-        return Body(*parts, files=self.files)
+        return Body(*parts, *self._between(at, self.length), files=self.files)
 
     def close(self) -> None:
         """Let go of its files.  Closing again does nothing."""

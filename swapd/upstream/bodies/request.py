@@ -1,35 +1,21 @@
-"""A request to a model: which one it names and where, and the same request with changes."""
+"""A request to a model: which one it names, and the same request with changes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from urllib.parse import parse_qs
+from dataclasses import dataclass, replace
 
-from swapd.config.filters import Filters
 from swapd.errors import NoModelNamed
-from swapd.upstream.bodies.body import Body
+from swapd.upstream.bodies.body import Body, with_edits
+from swapd.upstream.bodies.changes import Changes
+from swapd.upstream.bodies.codings import codings_of, decoded
+from swapd.upstream.bodies.kinds import Fields, Json, Kind, Nothing, Unknown
 from swapd.upstream.headers import Header
-from swapd.upstream.rewrite import model_of, with_model
 
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What to change in a request before a server sees it.
-
-    Attributes:
-      model: What takes the place of the name that the client used, wherever it is named; empty:
-        it stays.
-      model_in_body: What takes its place in a body, whatever ``model`` says; empty: nothing does.
-      filters: What to remove and to set; only JSON has such things.
-      asked: The name that the client used, or what a profile or a selector has made of it: the
-        one by which ``filters`` may set something of its own.
-    """
-
-    model: str = ""
-    model_in_body: str = ""
-    filters: Filters = field(default_factory=Filters)
-    asked: str = ""
+_JSON = (b"application/json", b"+json", b"text/json")
+_MULTIPART = b"multipart/form-data"
+_FORM = b"application/x-www-form-urlencoded"
+_TEXT = b"text/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +27,7 @@ class ModelRequest:
       stream: Whether it asks for its answer as a stream.
       query: As it goes on, without the question mark.
       headers: As they go on, but for those of one hop.
-      body: As it goes on.
-      is_named_in_body: Whether it is the body that names the model.
+      body: As it goes on: encoded as it came, unless it was changed.
     """
 
     model: str
@@ -50,18 +35,27 @@ class ModelRequest:
     query: bytes
     headers: Sequence[Header]
     body: Body
-    is_named_in_body: bool = False
+    _kind: Kind
+    _plain: Body
 
     async def changed(self, changes: Changes) -> ModelRequest:
         """Return it with ``changes`` made, and every byte untouched that they do not touch.
 
+        A body that is changed goes on as it was before it was encoded.
+
         Raises:
-          MalformedRequest: A body would have to be changed that is of no kind that we know.
+          MalformedRequest: The body would have to be changed, and is of no kind that we know.
         """
-        name = changes.model_in_body or changes.model
-        if not name or not self.is_named_in_body:
-            return self
-        return replace(self, body=Body(with_model(self.body.held or b"", name)))
+        if changes.model == self.model:
+            changes = replace(changes, model="")
+        edits = await self._kind.edits(changes)
+        query = self.query
+        if self._kind.yields or not self._kind.model:
+            query = with_edits(query, Fields.of_query(query).renamed(changes.model))
+        if not edits:
+            return replace(self, query=query)
+        headers = [header for header in self.headers if header[0].lower() != b"content-encoding"]
+        return replace(self, query=query, headers=headers, body=self._plain.edited(edits))
 
 
 async def read_request(
@@ -78,13 +72,57 @@ async def read_request(
 
     Raises:
       MalformedRequest: The body is not what its content type says, or cannot be decoded.
-      BodyTooLarge: It becomes too large when it is decoded.
+      BodyTooLarge: It becomes too large when it is decoded, or is too large to be read.
+      BodyNotKept: It is too large for memory when it is decoded, and the disk does not take it.
       NoModelNamed: There is no model, or an empty one.
     """
-    if method in ("GET", "HEAD"):
-        names = parse_qs(query.decode("latin-1")).get("model", [])
-        if not names:
-            raise NoModelNamed("the request names no model: add ?model=NAME")
-        return ModelRequest(names[0], stream=False, query=query, headers=headers, body=body)
-    model = model_of(body.held or b"")
-    return ModelRequest(model, False, query, headers, body, is_named_in_body=True)
+    in_query = Fields.of_query(query)
+    kind: Kind = Nothing()
+    plain = body
+    if method not in ("GET", "HEAD"):
+        content_type = _first(headers, b"content-type")
+        if body.length and _is_readable(content_type):
+            plain = await _decoded(body, headers, max_bytes)
+        kind = await _read(plain, content_type, is_named_in_query=bool(in_query.model))
+    model = (in_query.model or kind.model) if kind.yields else (kind.model or in_query.model)
+    if not model:
+        raise NoModelNamed(kind.lack)
+    stream = in_query.stream or kind.stream if kind.yields else kind.stream
+    return ModelRequest(model, stream, query, headers, body, kind, plain)
+
+
+def _first(headers: Sequence[Header], name: bytes) -> bytes:
+    return next((value for key, value in headers if key.lower() == name), b"")
+
+
+async def _decoded(body: Body, headers: Sequence[Header], max_bytes: int) -> Body:
+    codings = codings_of(headers)
+    return await decoded(body, codings, max_bytes=max_bytes) if codings else body
+
+
+def _is_readable(content_type: bytes) -> bool:
+    """Tell whether a body of that type can be looked into."""
+    return not content_type or any(
+        word in content_type.lower() for word in (*_JSON, _MULTIPART, _FORM, _TEXT)
+    )
+
+
+async def _read(body: Body, content_type: bytes, *, is_named_in_query: bool) -> Kind:
+    """Read ``body`` as what its type says, or as what it looks like if that says little."""
+    declared = content_type.lower()
+    if not body.length and (is_named_in_query or not declared):
+        return Nothing()
+    if any(word in declared for word in _JSON):
+        return await Json.read(body)
+    if _MULTIPART in declared:
+        return await Fields.of_multipart(body, content_type)
+    # JSON is what people send, whatever type their tool makes of it.
+    if not is_named_in_query and (not declared or await _looks_like_json(body, declared)):
+        return await Json.read(body)
+    if _FORM in declared:
+        return await Fields.of_form(body)
+    return Unknown(declared.decode("latin-1") or "of no type")
+
+
+async def _looks_like_json(body: Body, declared: bytes) -> bool:
+    return _is_readable(declared) and (await body.reader().read()).lstrip().startswith(b"{")

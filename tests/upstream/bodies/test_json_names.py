@@ -1,4 +1,4 @@
-"""Reading and replacing the model of a body, for any JSON that there is."""
+"""Reading what a JSON body says of itself, and replacing its model, for any JSON there is."""
 
 from __future__ import annotations
 
@@ -9,40 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swapd.errors import MalformedRequest, NoModelNamed
-from swapd.upstream.rewrite import model_of, with_model
-
-SPACES = st.text(" \t\r\n", max_size=3)
-
-
-def spelled(text: str, escape: bool) -> str:
-    """Return ``text`` as a JSON string, with every character escaped or none that need not."""
-    units = text.encode("utf-16-be", "surrogatepass").hex(" ", 2).split()
-    return '"' + "".join(f"\\u{unit}" for unit in units) + '"' if escape else json.dumps(text)
+from swapd.upstream.bodies.json_names import named_in
+from tests.upstream.bodies.json_texts import MEMBERS, SPACES, VALUES, objects, renamed, spelled
+from tests.upstream.bodies.test_body import stored
 
 
-STRINGS = st.builds(spelled, st.text(max_size=8) | st.just('mo\\del"'), st.booleans())
-SCALARS = STRINGS | st.sampled_from(
-    ["1.10", "-0.0", "123456789012345678901234567890", "1e999", "true", "false", "null", "0"]
-)
+def model_of(body: bytes) -> str:
+    return named_in(body)[0]
 
 
-def arrays(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    parts = st.lists(st.tuples(SPACES, values, SPACES).map("".join), max_size=3)
-    return parts.map(lambda parts: "[" + ",".join(parts) + "]")
-
-
-def objects(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    keys = STRINGS | st.just('"model"')
-    members = st.tuples(SPACES, keys, SPACES, st.just(":"), SPACES, values, SPACES).map("".join)
-    return st.lists(members, max_size=3).map(lambda parts: "{" + ",".join(parts) + "}")
-
-
-VALUES = st.recursive(SCALARS, lambda inner: arrays(inner) | objects(inner), max_leaves=8)
-OTHER_KEYS = st.builds(
-    spelled, st.text(max_size=8).filter(lambda key: key != "model"), st.booleans()
-)
 MODEL_KEYS = st.sampled_from(['"model"', '"\\u006dodel"', '"m\\u006Fdel"'])
-MEMBERS = st.tuples(SPACES, OTHER_KEYS, SPACES, st.just(":"), SPACES, VALUES, SPACES).map("".join)
 
 
 @given(
@@ -69,7 +45,7 @@ def test_only_the_value_of_the_model_changes(
     body = (head + spelled(old, escaped) + tail).encode()
 
     assert model_of(body) == old
-    changed = with_model(body, new)
+    changed = renamed(body, new)
 
     assert model_of(changed) == new
     assert changed.startswith(head.encode())
@@ -101,7 +77,7 @@ def test_the_last_of_two_models_counts_and_is_the_one_replaced() -> None:
 
     assert model_of(body) == "last"
     assert (
-        with_model(body, "new")
+        renamed(body, "new")
         == b'{"model": "first", "a": {"model": "inner"}, "model": "new", "b": 1}'
     )
 
@@ -110,7 +86,7 @@ def test_half_an_emoji_is_the_servers_matter() -> None:
     body = rb'{"\udc00": "\\ud83d \ud83d", "model": "a", "ok": "\ud83d\ude00\ud83d"}'
 
     assert model_of(body) == "a"
-    assert with_model(body, "b") == body.replace(b'"a"', b'"b"')
+    assert renamed(body, "b") == body.replace(b'"a"', b'"b"')
 
 
 @pytest.mark.parametrize(
@@ -144,3 +120,44 @@ def test_a_malformed_body_is_refused_with_what_is_wrong_and_where(body: bytes, t
 def test_a_body_without_a_model_is_refused(body: bytes) -> None:
     with pytest.raises(NoModelNamed):
         model_of(body)
+
+
+@pytest.mark.parametrize(
+    ("stream", "is_one"),
+    [
+        ("true", True),
+        ("false", False),
+        ("null", False),
+        ('"true"', True),
+        ('"false"', False),
+        ("1", True),
+        ("-2.5", True),
+        ("0", False),
+        ("-0.00e5", False),
+        ("{}", False),
+    ],
+)
+def test_what_asks_for_a_stream(stream: str, is_one: bool) -> None:
+    assert named_in(f'{{"stream": {stream}, "model": "m"}}'.encode()) == ("m", is_one)
+
+
+HALVES = ["\\ud83d", "\\ude00", "\\u00e9", "\\\\", "u", "a", '\\"']
+
+
+@given(st.lists(st.sampled_from(HALVES)).map("".join))
+def test_half_emojis_anywhere_do_no_harm(text: str) -> None:
+    body = f'{{"model": "m", "text": "{text}"}}'.encode()
+    assert model_of(body) == "m"
+
+
+def test_a_body_in_a_file_is_read_where_it_is() -> None:
+    for text in (b'{"model": "m"}', b'{"model": "m", "half": "\\ud83d"}'):
+        body = stored(text)
+        with body.whole() as seen:
+            assert named_in(seen) == ("m", False)
+        body.close()
+    for wrong in (b"{}", b'{"model": 5}', b'{"model": "\\ud83d", x}'):
+        body = stored(wrong)
+        with pytest.raises((MalformedRequest, NoModelNamed)), body.whole() as seen:
+            named_in(seen)
+        body.close()
