@@ -266,9 +266,9 @@ class Scheduler:
                 continue
             if seat.leave_by is not None and now >= seat.leave_by:
                 yield from self._cut(seat, refusals.drained_too_long(seat.model))
-            elif seat.serving:
-                continue
-            yield seat.stop(seat.leaving)
+                yield seat.stop(Reason.RELOAD)  # nobody else sets a limit
+            elif not seat.serving:
+                yield seat.stop(seat.leaving)
 
     def _refuse_the_hopeless(self) -> Iterator[Effect]:
         """Let nobody wait for a place that may never become free."""

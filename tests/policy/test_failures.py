@@ -431,7 +431,7 @@ def test_a_drain_has_an_end_when_the_model_changes_meanwhile() -> None:
         ModelReady(A, G1), Admit(T1, A, G1),
         UnloadRequested(T2, (A,), drain=True),
         Reconfigured(terms, policy, changed=frozenset({A}), drain_by=30.0), WakeAt(30.0),
-        30.0, Woke(), Revoke(T1, over), StopModel(A, G1, UNLOAD),
+        30.0, Woke(), Revoke(T1, over), StopModel(A, G1, Reason.RELOAD),
         ModelStopped(A, G1), Complete(T2),
     )  # fmt: skip
 
