@@ -107,6 +107,8 @@ class Supervisor:
         self._ends: dict[ModelId, End] = {}  # of the generation that lives or lived last
         self._tickets = itertools.count(1)
         self._wake_at = math.inf
+        #: Set when anything happens next; there is another one then.
+        self.changed = trio.Event()
         self._post, self._inbox = trio.open_memory_channel[Fact | _Reform](math.inf)
 
     def post(self, fact: Fact) -> None:
@@ -154,6 +156,9 @@ class Supervisor:
         elif isinstance(fact, ModelStuck):
             _log.warning("%s: %s; the model keeps its place until then", fact.model, fact.why)
         self._obey(self._scheduler.handle(fact, now=trio.current_time()))
+        if self.changed.statistics().tasks_waiting:
+            self.changed.set()
+            self.changed = trio.Event()
 
     def _obey(self, effects: Iterable[Effect]) -> None:
         for effect in effects:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-import msgspec
+from enum import StrEnum
+
+import trio
 from quart import Blueprint, websocket
 
-from swapd.ids import ModelId
-from swapd.supervisor import Waiting
-from swapd.telemetry.lifecycle import Event, Subscription, TooSlow
+from swapd.errors import MalformedRequest
+from swapd.telemetry.lifecycle import Subscription, TooSlow
+from swapd.web.messages import Queue, snapshot, transition
 from swapd.web.services import Services
 
 #: Websocket close codes (RFC 6455, section 7.4, and IANA's registry): going away; try again later.
 GOING_AWAY, TRY_AGAIN_LATER = 1001, 1013
 
+#: Seconds between two messages of the queue: of what changes in between only the last is told.
+PACE = 0.1
+
 #: Digits of the longest number of a transition that is looked at.
 LONGEST_SEQ = 18
+
+
+class Topic(StrEnum):
+    """What a listener may want to hear of."""
+
+    LIFECYCLE = "lifecycle"
+    QUEUE = "queue"
 
 
 def lifecycle_views(services: Services) -> Blueprint:
@@ -23,6 +35,7 @@ def lifecycle_views(services: Services) -> Blueprint:
 
     @views.websocket("/api/lifecycle")
     async def stream() -> None:
+        topics = _topics(websocket.args.get("topics"))
         since = websocket.args.get("since")
         after = _number(since)
         if after is not None and not services.lifecycle.can_resume(
@@ -32,9 +45,19 @@ def lifecycle_views(services: Services) -> Blueprint:
         with services.lifecycle.subscribe(after) as subscription:
             if after is None:
                 await websocket.send(snapshot(services, gap=since is not None))
-            await _tell(subscription)
+            await _Teller(services).tell(subscription, topics)
 
     return views
+
+
+def _topics(asked: str | None) -> frozenset[Topic]:
+    if asked is None:
+        return frozenset({Topic.LIFECYCLE})
+    try:
+        return frozenset(map(Topic, asked.split(",")))
+    except ValueError:
+        known = ", ".join(Topic)
+        raise MalformedRequest(f"topics={asked}: there are these topics: {known}") from None
 
 
 def _number(since: str | None) -> int | None:
@@ -44,58 +67,37 @@ def _number(since: str | None) -> int | None:
     return int(since)
 
 
-async def _tell(subscription: Subscription) -> None:
-    code = GOING_AWAY
-    try:
-        async for event in subscription:
-            await websocket.send(transition(event))
-    except TooSlow:
-        code = TRY_AGAIN_LATER
-    await websocket.close(code)
+class _Teller:
+    """Tells one listener of its topics, one message at a time."""
 
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._turn = trio.Lock()
 
-def snapshot(services: Services, *, gap: bool) -> str:
-    """Return the state of everything at this moment, as the first message.
+    async def tell(self, subscription: Subscription, topics: frozenset[Topic]) -> None:
+        """Tell until swapd ends or the listener is too slow, then close with the reason."""
+        code = GOING_AWAY
+        async with trio.open_nursery() as nursery:
+            if Topic.QUEUE in topics:
+                nursery.start_soon(self._tell_queue)
+            try:
+                async for event in subscription:
+                    if Topic.LIFECYCLE in topics:
+                        await self._send(transition(event))
+            except TooSlow:
+                code = TRY_AGAIN_LATER
+            nursery.cancel_scope.cancel(reason="the stream is over")
+        await websocket.close(code)
 
-    ``gap`` tells a client that wanted to resume that it has missed something.
-    """
-    names = services.config.models.keys() | services.lifecycle.alive()
-    doomed = services.supervisor.doomed()
-    message: dict[str, object] = {
-        "type": "snapshot",
-        "instance": services.lifecycle.instance,
-        "seq": services.lifecycle.seq,
-        "models": [_model(model, services, doomed.get(model)) for model in sorted(names)],
-        "queue": [_place(place) for place in services.supervisor.queue()],
-    }
-    if gap:
-        message["gap"] = True
-    return msgspec.json.encode(message).decode()
+    async def _tell_queue(self) -> None:
+        queue = Queue(self._services)
+        while True:
+            changed = self._services.supervisor.changed
+            if news := queue.news():
+                await self._send(news)
+            await changed.wait()
+            await trio.sleep(PACE)
 
-
-def transition(event: Event) -> str:
-    """Return one transition as a message."""
-    change = msgspec.to_builtins(event.transition)
-    stamp = {"type": "transition", "seq": event.seq, "time": event.time}
-    return msgspec.json.encode({**stamp, **change}).decode()
-
-
-def _model(model: ModelId, services: Services, doomed_for: ModelId | None) -> dict[str, object]:
-    latest = services.lifecycle.latest(model)
-    seen = services.supervisor.view(model)
-    return {
-        "model": model,
-        "state": services.state(model),
-        "since": services.lifecycle.since(model),
-        "generation": latest.transition.generation if latest else 0,
-        "pid": seen.pid,
-        "in_flight": seen.in_flight,
-        "waiting": seen.waiting,
-        "doomed_for": doomed_for,
-        "backoff": round(seen.backoff, 3) or None,
-        "error": seen.error,
-    }
-
-
-def _place(place: Waiting) -> dict[str, object]:
-    return {**msgspec.to_builtins(place), "waited": round(place.waited, 3)}
+    async def _send(self, message: str) -> None:
+        async with self._turn:
+            await websocket.send(message)

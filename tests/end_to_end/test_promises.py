@@ -23,9 +23,11 @@ BROKEN = "sh -c 'echo no room on port ${PORT}; sleep 0.5; exit 3'"
 
 async def changes(swapd: Running, count: int) -> list[tuple[str, str, str]]:
     """Return the first ``count`` transitions: model, new state, reason."""
+    heard = []
     async with swapd.lifecycle("?since=0") as websocket:
         with trio.fail_after(LONG):
-            heard = [json.loads(await websocket.get_message()) for _ in range(count)]
+            while len(heard) < count:
+                heard.append(json.loads(await websocket.get_message()))
     return [(change["model"], change["new"], change["reason"]) for change in heard]
 
 

@@ -33,6 +33,8 @@ class ReadyModels:
         self.refusal: Exception | None = None
         self.end = End()
         self.seen = ModelView(ModelId("m"))
+        self.waiting: list[Waiting] = []
+        self.changed = trio.Event()
 
     @asynccontextmanager
     async def lease(self, model: ModelId) -> AsyncIterator[Lease]:
@@ -44,8 +46,14 @@ class ReadyModels:
     def view(self, model: ModelId) -> ModelView:
         return self.seen
 
+    def change(self, *waiting: Waiting) -> None:
+        """Have these wait from now on."""
+        self.waiting = [*waiting]
+        self.changed.set()
+        self.changed = trio.Event()
+
     def queue(self) -> list[Waiting]:
-        return []
+        return self.waiting
 
     def doomed(self) -> Mapping[ModelId, ModelId]:
         return {}

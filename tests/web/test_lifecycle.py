@@ -14,6 +14,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_st
 
 from swapd.ids import Generation, ModelId
 from swapd.policy.life import ModelState, Reason, Transition
+from swapd.supervisor import Waiting
 from swapd.telemetry.lifecycle import LAG
 from tests.web.floor import Floor, floor
 
@@ -119,3 +120,48 @@ async def test_who_lags_gets_what_was_kept_and_may_come_again_later() -> None:
         kept, code = await code_of_close(websocket)
     assert kept in (LAG, LAG + 1), "it may have been waiting for the first one already"
     assert code == 1013
+
+
+def waiting(model: str, waited: float = 0.0, *, overdue: bool = False) -> Waiting:
+    return Waiting(ModelId(model), Reason.REQUEST, waited, 1, overdue, ())
+
+
+async def test_the_queue_is_told_to_who_asks_for_it_as_often_as_it_changes() -> None:
+    async with floor() as web, listening(web, "?topics=lifecycle,queue") as websocket:
+        assert (await heard(websocket))["type"] == "snapshot"
+        empty = {"type": "queue", "after": 0, "queue": [], "doomed": {}}
+        assert await heard(websocket) == empty
+        web.lifecycle.publish(START)
+        assert (await heard(websocket))["type"] == "transition"
+        web.models.change(waiting("m", 1.0))
+        told = await heard(websocket)
+        assert (told["after"], [place["waited"] for place in told["queue"]]) == (1, [1.0])
+        web.models.change(waiting("m", 2.0))  # it has only become later
+        web.models.change(waiting("m", 3.0, overdue=True))
+        told = await heard(websocket)
+        assert [place["overdue"] for place in told["queue"]] == [True]
+        web.models.change()
+        assert (await heard(websocket))["queue"] == []
+
+
+async def test_who_asks_for_the_queue_alone_hears_of_nothing_else() -> None:
+    async with floor() as web, listening(web, "?topics=queue&since=0") as websocket:
+        assert (await heard(websocket))["type"] == "queue"
+        web.lifecycle.publish(START)
+        web.models.change(waiting("m"))
+        assert (await heard(websocket))["type"] == "queue"
+        web.lifecycle.close()
+        assert await code_of_close(websocket) == (0, 1001)
+
+
+async def test_a_topic_that_does_not_exist_is_refused_by_name() -> None:
+    async with floor() as web:
+        upgrade = (
+            b"GET /api/lifecycle?topics=queue,weather HTTP/1.1\r\nhost: 127.0.0.1\r\n"
+            b"connection: upgrade, close\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+            b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        reply = await web.ask(upgrade)
+        assert reply.status == 400
+        assert "weather" in reply.body.decode()
+        assert "lifecycle, queue" in reply.body.decode()

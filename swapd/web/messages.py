@@ -1,0 +1,79 @@
+"""The messages of the lifecycle websocket, made of what the floors below know at the moment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+
+from swapd.ids import ModelId
+from swapd.supervisor import Waiting
+from swapd.telemetry.lifecycle import Event
+from swapd.web.services import Services
+
+
+def snapshot(services: Services, *, gap: bool) -> str:
+    """Return the state of everything at this moment, as the first message.
+
+    ``gap`` tells a client that wanted to resume that it has missed something.
+    """
+    names = services.config.models.keys() | services.lifecycle.alive()
+    doomed = services.supervisor.doomed()
+    message: dict[str, object] = {
+        "type": "snapshot",
+        "instance": services.lifecycle.instance,
+        "seq": services.lifecycle.seq,
+        "models": [_model(model, services, doomed.get(model)) for model in sorted(names)],
+        "queue": [_place(place) for place in services.supervisor.queue()],
+    }
+    if gap:
+        message["gap"] = True
+    return msgspec.json.encode(message).decode()
+
+
+def transition(event: Event) -> str:
+    """Return one transition as a message."""
+    change = msgspec.to_builtins(event.transition)
+    stamp = {"type": "transition", "seq": event.seq, "time": event.time}
+    return msgspec.json.encode({**stamp, **change}).decode()
+
+
+class Queue:
+    """The queue as one listener was told of it last."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._told: object = None
+
+    def news(self) -> str | None:
+        """Return a message if anybody has come, left or changed place since the last one."""
+        supervisor = self._services.supervisor
+        queue, doomed = supervisor.queue(), dict(supervisor.doomed())
+        known = [replace(place, waited=0.0) for place in queue], doomed
+        if known == self._told:
+            return None
+        self._told = known
+        places = [_place(place) for place in queue]
+        stamp = {"type": "queue", "after": self._services.lifecycle.seq}
+        return msgspec.json.encode({**stamp, "queue": places, "doomed": doomed}).decode()
+
+
+def _model(model: ModelId, services: Services, doomed_for: ModelId | None) -> dict[str, object]:
+    latest = services.lifecycle.latest(model)
+    seen = services.supervisor.view(model)
+    return {
+        "model": model,
+        "state": services.state(model),
+        "since": services.lifecycle.since(model),
+        "generation": latest.transition.generation if latest else 0,
+        "pid": seen.pid,
+        "in_flight": seen.in_flight,
+        "waiting": seen.waiting,
+        "doomed_for": doomed_for,
+        "backoff": round(seen.backoff, 3) or None,
+        "error": seen.error,
+    }
+
+
+def _place(place: Waiting) -> dict[str, object]:
+    return {**msgspec.to_builtins(place), "waited": round(place.waited, 3)}
