@@ -11,7 +11,6 @@ import logging
 
 from hypercorn.typing import HTTPScope
 
-from swapd.config.filters import Filters
 from swapd.config.peers import PeerModel
 from swapd.config.schema import Config
 from swapd.errors import RequestError
@@ -86,8 +85,7 @@ def changes_for(found: Destination, asked: str, config: Config) -> Changes:
     """Return what becomes of a request that named ``asked``, and is for ``found``."""
     match found.target:
         case PeerModel(peer, model):
-            filters = config.peers[peer].filters if peer in config.peers else Filters()
-            return Changes(_unless(asked, model), "", filters, found.name)
+            return Changes(_unless(asked, model), "", config.peers[peer].filters, found.name)
         case model:
             settings = config.models[model]
             name = _unless(asked, found.name)
