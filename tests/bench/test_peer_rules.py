@@ -113,6 +113,16 @@ def test_a_model_that_is_ready_beside_a_victim_serves_when_that_is_gone() -> Non
     )
 
 
+def test_whoever_is_being_stopped_for_another_waits_for_that_swap() -> None:
+    play(
+        {"x": group("x"), "guest": group("a", exclusive=False)},
+        *(RequestArrived(T1, A), start(A), ModelReady(A, G1), Admit(T1, A, G1)),
+        *(RequestFinished(T1), RequestArrived(T2, X), stop(A)),
+        *(RequestArrived(T3, A), ModelStopped(A, G1), start(X)),
+        *(ModelReady(X, G1), Admit(T2, X, G1), StartModel(A, Generation(2), Reason.REQUEST)),
+    )
+
+
 def test_what_no_simulation_says_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="do not know"):
         PeerRules([A], GroupEviction({"g": group("a")})).handle(ShutdownBegan(), now=0.0)

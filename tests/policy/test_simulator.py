@@ -11,9 +11,16 @@ from hypothesis import strategies as st
 
 from swapd.config.schema import Group
 from swapd.ids import Generation, ModelId, Ticket
-from swapd.policy.effects import Admit, Effect, StartModel, StopModel
+from swapd.policy.effects import Admit, Effect, StartModel, StopModel, WakeAt
 from swapd.policy.eviction import GroupEviction
-from swapd.policy.facts import Fact, ModelReady, RequestArrived, RequestFinished
+from swapd.policy.facts import (
+    Fact,
+    ModelReady,
+    ModelStopped,
+    RequestArrived,
+    RequestFinished,
+    Woke,
+)
 from swapd.policy.life import Reason
 from swapd.policy.report import Report, Waits
 from swapd.policy.scheduler import Scheduler
@@ -141,33 +148,35 @@ def test_a_model_that_nobody_wanted_has_figures_of_nothing() -> None:
     assert (nothing.served, nothing.starts, nothing.busy, nothing.loading) == (0, 0, 0, 0)
 
 
-class Stops:
-    """Starts a model for a request, stops it before it is ready, and starts it once more."""
+class GivesUpOnce:
+    """Stops the first load after 2 s, and starts the model once more when it is gone."""
 
     def __init__(self) -> None:
-        self.heard: list[Fact] = []
+        self.ready: list[Fact] = []
 
     def handle(self, fact: Fact, *, now: float) -> list[Effect]:
-        self.heard.append(fact)
         match fact:
             case RequestArrived():
-                return [
-                    StartModel(A, Generation(1), Reason.REQUEST),
-                    StopModel(A, Generation(1), Reason.ABORTED),
-                    StartModel(A, Generation(2), Reason.REQUEST),
-                ]
+                return [StartModel(A, Generation(1), Reason.REQUEST), WakeAt(2.0)]
+            case Woke():
+                return [StopModel(A, Generation(1), Reason.ABORTED)]
+            case ModelStopped():
+                return [StartModel(A, Generation(2), Reason.REQUEST)]
             case ModelReady(model, generation):
+                self.ready.append(fact)
                 return [Admit(Ticket(1), model, generation)]
             case _:
                 return []
 
 
-def test_a_load_that_is_stopped_never_gets_ready() -> None:
-    scheduler = Stops()
-    simulate(scheduler, {A: Times(load=3.0, stop=1.0)}, [Request(0, A, 1)])
-    assert [fact for fact in scheduler.heard if isinstance(fact, ModelReady)] == [
-        ModelReady(A, Generation(2))
-    ]
+@pytest.mark.parametrize("stop", [0.5, 4.0])
+def test_a_load_that_is_given_up_never_gets_ready(stop: float) -> None:
+    """It would have been ready at 3; with 0.5 to stop, the next load has begun by then."""
+    scheduler = GivesUpOnce()
+    report = simulate(scheduler, {A: Times(load=3.0, stop=stop)}, [Request(0, A, 1)])
+    assert scheduler.ready == [ModelReady(A, Generation(2))]
+    assert report.makespan == 2 + stop + 3 + 1
+    assert (report.overall.starts, report.overall.evictions, report.overall.loading) == (2, 1, 5)
 
 
 class Forgets:

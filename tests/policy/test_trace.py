@@ -30,6 +30,12 @@ def test_csv_comes_as_spreadsheets_write_it() -> None:
     assert read_trace(text, "t", NAMES) == [Request(0, QWEN, 2), Request(1, QWEN, 3)]
 
 
+def test_lines_may_end_as_on_any_system() -> None:
+    for end in ("\n", "\r\n", "\r"):
+        text = end.join(["arrival,model,service", "0,qwen,1", "2,qwen,1", ""])
+        assert read_trace(text, "t", NAMES) == [Request(0, QWEN, 1), Request(2, QWEN, 1)]
+
+
 def test_json_lines_have_an_object_each() -> None:
     text = (
         '\n{"arrival": 0, "model": "gpt-4o", "service": 2.5, "more": [1, {}]}\r\n'
