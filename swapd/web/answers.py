@@ -8,6 +8,7 @@ from swapd.errors import RequestError
 from swapd.web.connection import Client
 from swapd.web.errors import BUG, Header, Problem, problem_of
 from swapd.web.manner import Manner
+from swapd.web.request_log import note
 
 
 async def show(error: RequestError, client: Client, manner: Manner) -> None:
@@ -22,6 +23,7 @@ async def show_bug(client: Client, manner: Manner) -> None:
 
 async def tell(problem: Problem, client: Client, manner: Manner) -> None:
     """Answer with ``problem``; end an answer that has begun with it, so that it looks broken."""
+    note(manner.asked, problem.kind.status, problem.message)
     if not client.began:
         body = manner.body(problem)
         await answer(client, problem.kind.status, manner.form.value, body, problem.headers)

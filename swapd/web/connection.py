@@ -29,6 +29,7 @@ from swapd.errors import RequestError
 from swapd.upstream.bodies.body import Body
 from swapd.upstream.bodies.spool import Spool
 from swapd.web.live_connection import STATE_KEY, LiveConnection
+from swapd.web.request_log import note_departure
 from swapd.web.target import use_origin_form
 
 Header: TypeAlias = tuple[bytes, bytes]
@@ -53,7 +54,7 @@ class Answer:
 
     def __init__(self, scope: HTTPScope, send: ASGISendCallable, mark: Mark = _unmarked) -> None:
         """Send by ``send``, with the headers that ``mark`` makes of each."""
-        self._scope = scope
+        self.scope = scope
         self._send = send
         self._mark = mark
         connection = scope.get("state", {}).get(STATE_KEY)
@@ -67,7 +68,7 @@ class Answer:
     async def send(self, message: ASGISendEvent) -> None:
         """Send ``message``; note what it says about the answer's end."""
         if message["type"] == "http.response.start":
-            message["headers"] = self._mark(self._scope, list(message["headers"]))
+            message["headers"] = self._mark(self.scope, list(message["headers"]))
             self._note_head(message["status"], list(message["headers"]))
         elif message["type"] == "http.response.body":
             self._note_body(len(message.get("body", b"")), message.get("more_body", False))
@@ -79,10 +80,10 @@ class Answer:
 
     def _note_head(self, status: int, headers: Sequence[Header]) -> None:
         self.began = True
-        has_body = self._scope["method"] != "HEAD" and status not in (204, 304)
+        has_body = self.scope["method"] != "HEAD" and status not in (204, 304)
         length = _length_of(headers)
         self._owed = length if has_body else None
-        is_framed = length is not None or self._scope["http_version"] >= "1.1"
+        is_framed = length is not None or self.scope["http_version"] >= "1.1"
         self._ends_by_closing = has_body and not is_framed
 
     def _note_body(self, size: int, more: bool) -> None:
@@ -185,6 +186,7 @@ class Client:
             elif message["type"] == "http.disconnect":
                 break
         if not self._answer.complete:
+            note_departure(self._answer.scope)
             request.cancel(reason="client left")
 
     async def _take(self, piece: bytes, more: bool) -> None:
@@ -261,6 +263,8 @@ class Connection(TrioASGIHTTPConnection):
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     if not answer.complete:
+                        if not answer.began:  # the streams of views end in no other way
+                            note_departure(answer.scope)
                         request.cancel(reason="client left")
                     await trio.sleep_forever()  # rule 1: whoever sends the answer ends this
                 return message

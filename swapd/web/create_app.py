@@ -26,6 +26,7 @@ from swapd.web.lifecycle import lifecycle_views
 from swapd.web.manner import Manner
 from swapd.web.models import models_views
 from swapd.web.profiles import profiles_views
+from swapd.web.request_log import note
 from swapd.web.services import Services
 
 _log = logging.getLogger("swapd.http")
@@ -96,6 +97,7 @@ def _kind_of_http(error: HTTPException) -> Kind:
 def _told(problem: Problem) -> Response:
     """Return ``problem`` as the answer to the request or handshake that is being served."""
     manner = Manner.of(request.scope if has_request_context() else websocket.scope)
+    note(manner.asked, problem.kind.status, problem.message)
     body, form = manner.body(problem), manner.form.value
     response = Response(body, problem.kind.status, content_type=form)
     for name, value in problem.headers:

@@ -18,7 +18,8 @@ AXIOS = b"application/json, text/plain, */*"
 
 def scope_of(path: str, *accept: bytes) -> HTTPScope:
     headers = [(b"host", b"x"), *((b"accept", value) for value in accept)]
-    return cast(HTTPScope, {"type": "http", "path": path, "headers": headers})
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
+    return cast(HTTPScope, {**scope, "raw_path": path.encode()})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,89 @@
+"""What the log says of requests that end badly."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import trio
+
+from swapd.errors import ModelUnavailable
+from tests.upstream.scripted import Connection
+from tests.web.floor import Floor, chat, floor, get
+from tests.web.raw import OPEN_WEBSOCKET, WAYS_TO_LEAVE
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, logger="swapd.requests")
+    return caplog
+
+
+async def stay_and_leave(web: Floor, asked: bytes, leave: str, *answer: bytes) -> None:
+    """Send ``asked``, leave when its model has sent ``answer``, and wait until that is noticed."""
+    noticed = trio.Event()
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        for piece in answer:
+            await connection.send(piece)
+        here.set()
+        await connection.left()
+        noticed.set()
+
+    here = trio.Event()
+    web.upstream.then(script)
+    client = await web.served.connect()
+    await client.send_all(asked)
+    await here.wait()
+    if answer:
+        await client.receive_some()
+    await dict(zip(("fin", "rst", "half"), WAYS_TO_LEAVE, strict=True))[leave](client)
+    await noticed.wait()
+    await client.aclose()
+
+
+@pytest.mark.parametrize("leave", ["fin", "rst", "half"])
+@pytest.mark.parametrize(
+    "answer", [[], [b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n", b"data: x\n\n"]]
+)
+async def test_a_client_that_left_is_noted_as_one(
+    log: pytest.LogCaptureFixture, leave: str, answer: list[bytes]
+) -> None:
+    async with floor() as web:
+        asked = chat(path="/v1/chat/completions?key=secret")
+        await stay_and_leave(web, asked, leave, *answer)
+    assert log.messages == ["POST /v1/chat/completions: 499, its client has left"]
+
+
+async def test_one_who_stays_to_the_end_is_not(log: pytest.LogCaptureFixture) -> None:
+    async with floor() as web:
+        web.upstream.then(web.upstream.answer(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"))
+        assert (await web.ask(chat())).body == b"ok"
+        assert (await web.ask(get("/health"))).body == b"OK"
+    assert log.messages == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "noted"),
+    [
+        (get("/nowhere?key=secret"), "GET /nowhere: 404, GET /nowhere: not found"),
+        (chat(b"{"), "POST /v1/chat/completions: 400, "),
+        (
+            chat(head=b"sec-fetch-site: cross-site\r\n"),
+            "POST /v1/chat/completions: 403, a web page",
+        ),
+        (OPEN_WEBSOCKET, "websocket /ws: 404, "),
+        (chat(), "POST /v1/chat/completions: 503, m could not be started"),
+    ],
+)
+async def test_a_problem_is_noted_in_one_line(
+    log: pytest.LogCaptureFixture, asked: bytes, noted: str
+) -> None:
+    async with floor() as web:
+        web.models.refusal = ModelUnavailable("m could not be started\nlast words", retry_after=1)
+        await web.ask(asked)
+    (message,) = log.messages
+    assert message.startswith(noted)
+    assert "\n" not in message
+    assert "secret" not in message
