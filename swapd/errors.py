@@ -4,6 +4,8 @@
 # ├── InvalidConfig          shown by the command line: every problem, exit 1
 # ├── InvalidTrace           shown by the command line: every problem, exit 1
 # ├── CannotStart            shown by the command line: the reason, exit 1
+# ├── CannotReach            shown by the client commands: no swapd answers there, exit 1
+# ├── Refused                shown by the client commands: what a swapd says, exit 1
 # └── RequestError           shown to a client, as one envelope or event
 #     ├── MalformedRequest   the body cannot be understood
 #     ├── BodyTooLarge       the body is larger than swapd takes
@@ -46,6 +48,14 @@ class InvalidTrace(SwapdError):
 
 class CannotStart(SwapdError):
     """swapd itself cannot begin, or cannot go on."""
+
+
+class CannotReach(SwapdError):
+    """No swapd answers where a client command looks for one, or it is gone."""
+
+
+class Refused(SwapdError):
+    """A swapd says no to a client command; the text is its own."""
 
 
 class RequestError(SwapdError):

@@ -6,9 +6,13 @@ import click
 
 from swapd.cli.check import check
 from swapd.cli.explain import explain
+from swapd.cli.load import load
+from swapd.cli.ps import ps
 from swapd.cli.schema import schema
 from swapd.cli.serve import serve
 from swapd.cli.simulate import simulate
+from swapd.cli.unload import unload
+from swapd.cli.watch import watch
 
 
 @click.group(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
@@ -20,5 +24,5 @@ def main() -> None:
     """
 
 
-for command in (serve, check, schema, explain, simulate):
+for command in (serve, check, schema, explain, simulate, ps, load, unload, watch):
     main.add_command(command)

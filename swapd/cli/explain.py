@@ -27,7 +27,7 @@ _MOST = 12
     help="Models that run already, with commas; may be given several times.",
 )
 @with_sources
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON, for programs.")
 def explain(
     model: str,
     running: tuple[str, ...],

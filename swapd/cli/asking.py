@@ -1,0 +1,79 @@
+"""What the commands share that ask a swapd which runs: where it is, and how they end."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from swapd.cli.sources import exit_on_error
+
+if TYPE_CHECKING:
+    from swapd.cli.client import Client
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+
+#: The exit code of what was interrupted, as shells have it.
+INTERRUPTED = 130
+
+_OPTIONS = (
+    click.option(
+        "--url",
+        envvar="SWAPD_URL",
+        show_envvar=True,
+        default=DEFAULT_URL,
+        metavar="URL",
+        help="Where swapd is: http://…, https://… or unix:/path.",
+    ),
+    click.option(
+        "--api-key",
+        envvar="SWAPD_API_KEY",
+        show_envvar=True,
+        metavar="KEY",
+        help="One of its keys, if it has any.",
+    ),
+)
+
+
+def with_server(command: Callable[..., None]) -> Callable[..., None]:
+    """Give ``command`` the options that ``client_of`` reads."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print it as JSON, for programs.")
+
+
+def run(main: Callable[[Client], Awaitable[None]], url: str, api_key: str | None) -> None:
+    """Run ``main`` with a client of the swapd that the options name.
+
+    Exits with 1 and the reason on stderr when it cannot be done, and with 130 on Ctrl-C.
+    """
+    import trio
+
+    from swapd.cli.address import parse
+    from swapd.cli.client import Client
+
+    with exit_on_error(), _exit_when_interrupted():
+        trio.run(main, Client(parse(url), api_key))
+
+
+@contextmanager
+def _exit_when_interrupted() -> Iterator[None]:
+    """End as shells expect on Ctrl-C, and when nobody reads any more what is printed."""
+    interrupted = broken = False
+    try:
+        yield
+    except* KeyboardInterrupt:
+        interrupted = True
+    except* BrokenPipeError:
+        broken = True
+    if interrupted:
+        sys.exit(INTERRUPTED)
+    if broken:
+        raise BrokenPipeError(errno.EPIPE, "nobody reads any more")  # click knows what to do

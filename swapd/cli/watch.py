@@ -1,0 +1,91 @@
+"""`swapd watch`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import click
+
+from swapd.cli.asking import as_json, run, with_server
+
+if TYPE_CHECKING:
+    from swapd.cli.client import Client
+    from swapd.cli.messages import Message
+
+
+@click.command()
+@click.argument("address", metavar="[URL]", required=False)
+@with_server
+@as_json
+def watch(address: str | None, url: str, api_key: str | None, as_json: bool) -> None:
+    """Show live what the models do, who waits, and what happened last.
+
+    Goes on through restarts of swapd.  Without a terminal each transition is a line; with
+    --json each message of the websocket is one.  Ctrl-C ends it.
+    """
+    if as_json:
+        main = _print_messages
+    elif sys.stdout.isatty():
+        main = _draw
+    else:
+        main = _print_transitions
+    run(main, address or url, api_key)
+
+
+async def _print_messages(client: Client) -> None:
+    def heard(said: bytes, _: Message | None) -> None:
+        click.echo(said.decode())
+
+    await _print(client, heard)
+
+
+async def _print_transitions(client: Client) -> None:
+    from swapd.cli.cells import transition_line
+    from swapd.cli.messages import Snapshot, Transition
+
+    def heard(_: bytes, message: Message | None) -> None:
+        match message:
+            case Transition():
+                click.echo(transition_line(message))
+            case Snapshot(gap=True):
+                click.echo("some transitions were missed", err=True)
+
+    await _print(client, heard)
+
+
+async def _print(client: Client, heard: Callable[[bytes, Message | None], None]) -> None:
+    from swapd.cli.board import Board
+    from swapd.cli.following import follow
+
+    told = ""
+
+    def linked(trouble: str | None) -> None:
+        nonlocal told
+        tell = f"trying again: {trouble}" if trouble else "connected"
+        if tell != told:
+            click.echo(tell, err=True)
+        told = tell
+
+    await _until_interrupted(partial(follow, client, Board(), heard=heard, linked=linked))
+
+
+async def _draw(client: Client) -> None:
+    from swapd.cli.live import draw
+
+    await _until_interrupted(partial(draw, client))
+
+
+async def _until_interrupted(forever: Callable[[], Awaitable[object]]) -> None:
+    """Run ``forever`` until Ctrl-C or SIGTERM, which is how one ends what has no end."""
+    import signal
+
+    import trio
+
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(forever)
+            await anext(signals)
+            nursery.cancel_scope.cancel(reason="interrupted")
