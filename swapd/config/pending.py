@@ -21,7 +21,6 @@ def pending(config: Config) -> Iterator[str]:
         "peers": bool(config.peers),
         "selectors": bool(config.selectors),
         "profiles": bool(config.profiles),
-        "includeAliasesInList": config.include_aliases_in_list,
         "captureBuffer": config.capture_buffer_bytes > 0,
         "store": config.store is not None,
     }
@@ -37,8 +36,6 @@ def pending(config: Config) -> Iterator[str]:
 def _pending_of(model: Model) -> Iterator[str]:
     kept = {
         "filters": model.filters != Filters(),
-        "metadata": bool(model.metadata),
-        "capabilities": model.capabilities != type(model.capabilities)(),
         "sendLoadingState": model.send_loading_state,
         "timeouts": model.timeouts != Timeouts(),
         "compat.ignoreWebsockets": model.ignore_websockets,

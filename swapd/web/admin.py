@@ -25,12 +25,12 @@ def admin_views(services: Services) -> Blueprint:
 
     @views.get("/unload")
     async def unload_all_by_get() -> ResponseReturnValue:
-        await supervisor.unload(services.config.models)
+        await supervisor.unload(services.known(), drain=_is_set("drain"))
         return _plain("OK")
 
     @views.post("/api/models/unload")
     async def unload_all() -> ResponseReturnValue:
-        await supervisor.unload(services.config.models, drain=_is_set("drain"))
+        await supervisor.unload(services.known(), drain=_is_set("drain"))
         return {"msg": "ok"}
 
     @views.post("/api/models/unload/<path:name>")

@@ -8,7 +8,9 @@ from quart import Blueprint
 from quart.typing import ResponseReturnValue
 
 from swapd.config.models import Model
+from swapd.ids import ModelId
 from swapd.policy.life import ModelState
+from swapd.web import listing
 from swapd.web.services import Services
 
 
@@ -16,40 +18,26 @@ def models_views(services: Services) -> Blueprint:
     """Return the views that list models."""
     views = Blueprint("models", __name__)
 
+    def is_loaded(model: ModelId) -> bool:
+        return services.state(model) is not ModelState.STOPPED
+
     @views.get("/v1/models")
     @views.get("/models")
     async def list_models() -> ResponseReturnValue:
-        listed = [model for model in services.models() if not model.unlisted]
-        return {"object": "list", "data": [_entry(model, services) for model in listed]}
+        entries = listing.models(
+            [model for model in services.models() if not model.unlisted],
+            loaded=is_loaded,
+            with_aliases=services.config.include_aliases_in_list,
+        )
+        return listing.listing(entries, now=int(time.time()))  # noqa: TID251  shown in JSON
 
     @views.get("/running")
     async def list_running() -> ResponseReturnValue:
-        states = ((model, services.state(model.id)) for model in services.models())
         return {
-            "running": [
-                _running(model, state) for model, state in states if state != ModelState.STOPPED
-            ]
+            "running": [_running(model, services.state(model.id)) for model in services.alive()]
         }
 
     return views
-
-
-def _entry(model: Model, services: Services) -> dict[str, object]:
-    """Return one entry as OpenAI's API lists models, with the peer's additions."""
-    loaded = services.state(model.id) is not ModelState.STOPPED
-    meta: dict[str, object] = {"type": "model"}
-    if model.aliases:
-        meta["aliases"] = list(model.aliases)
-    words = {"name": model.name.strip(), "description": model.description.strip()}
-    return {
-        "id": model.id,
-        "object": "model",
-        "created": int(time.time()),  # noqa: TID251  shown in JSON
-        "owned_by": "swapd",
-        **{key: text for key, text in words.items() if text},
-        "meta": {"llamaswap": meta},
-        "status": {"value": "loaded" if loaded else "unloaded"},
-    }
 
 
 def _running(model: Model, state: ModelState) -> dict[str, object]:

@@ -55,11 +55,15 @@ class Services:
         self._choosing = Selectors()
         self.bound = bound
         self.closing = closing
+        self._known: dict[ModelId, Model] = {}
         self.reconfigure(config)
 
     def reconfigure(self, config: Config) -> None:
         """Serve by ``config`` from now on."""
         self.config = config
+        alive = self.lifecycle.alive()
+        former = {model: self._known[model] for model in self._known.keys() & alive}
+        self._known = {**former, **config.models}
         self.names = names_of(config)
         self._follow_profiles(config)
         self._directory = Directory(self.names, self.profiles, self._choosing, config.selectors)
@@ -101,3 +105,12 @@ class Services:
         """Yield every model, sorted by ID."""
         for model in sorted(self.config.models):
             yield self.config.models[model]
+
+    def known(self) -> list[ModelId]:
+        """Return every model that may have a process, also what a reload took out."""
+        return [*self._known]
+
+    def alive(self) -> Iterator[Model]:
+        """Yield every model that is not stopped, sorted by ID, also what a reload took out."""
+        for model in sorted(self._known.keys() & self.lifecycle.alive()):
+            yield self._known[model]

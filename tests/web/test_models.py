@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from swapd.config.load import parse
 from swapd.ids import Generation, ModelId
 from swapd.policy.life import ModelState, Reason, Transition
 from tests.web.floor import Floor, floor, get
@@ -55,3 +56,24 @@ async def test_what_has_a_process_counts_as_loaded_and_running(state: ModelState
         assert set(running) == {"model", "state", "cmd", "proxy", "ttl", "name", "description"}
         assert (running["model"], running["state"], running["ttl"]) == ("m", state.value, 60)
         assert running["proxy"] == web.upstream.url
+
+
+async def test_aliases_are_listed_where_that_is_configured() -> None:
+    async with floor(includeAliasesInList=True) as web:
+        listed = json.loads((await web.ask(get("/v1/models"))).body)["data"]
+    assert [entry["id"] for entry in listed] == ["alias", "m"]
+
+
+async def test_a_model_that_a_reload_took_out_is_shown_for_as_long_as_it_runs() -> None:
+    async with floor() as web:
+        come_to(web, ModelState.READY)
+        web.services.reconfigure(parse("{}", "c.yaml", environ={}))
+        web.services.reconfigure(parse("{}", "c.yaml", environ={}))
+        listing = await web.ask(get("/v1/models"))
+        (running,) = json.loads((await web.ask(get("/running"))).body)["running"]
+        assert web.services.known() == [M]
+        come_to(web, ModelState.STOPPED)
+        after = await web.ask(get("/running"))
+    assert listing.body == b'{"data":[],"object":"list"}\n'
+    assert (running["model"], running["cmd"], running["state"]) == ("m", "serve 5800", "ready")
+    assert after.body == b'{"running":[]}\n'
