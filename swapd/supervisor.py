@@ -68,8 +68,8 @@ class Waiting:
 class ModelView:
     """What the supervisor knows of one model now.
 
-    ``backoff`` is for how many seconds it may not be started, for it has failed; ``error`` is
-    what it died of, or what is wrong with it.
+    ``backoff`` is for how many seconds it may not be started, for it has failed; ``stuck`` why
+    its process cannot be brought to an end; ``error`` what it died of, or what is wrong with it.
     """
 
     model: ModelId
@@ -77,6 +77,7 @@ class ModelView:
     in_flight: int = 0
     waiting: int = 0
     backoff: float = 0.0
+    stuck: str | None = None
     error: str | None = None
 
 
@@ -281,6 +282,7 @@ class Supervisor:
             in_flight=self._scheduler.in_flight(model),
             waiting=self._scheduler.waiting(model),
             backoff=self._scheduler.backoff(model, trio.current_time()),
+            stuck=actor.stuck,
             error=actor.trouble,
         )
 

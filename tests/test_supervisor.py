@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 import pytest
@@ -519,3 +519,136 @@ async def test_a_gate_that_is_shut_already_refuses_at_once(
             await trio.sleep_forever()
     assert refused.value.retry_after == 7.5
     assert trio.current_time() == 0
+
+
+# -- what fails --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("attempt", range(20))
+async def test_who_asks_at_the_very_moment_of_a_failed_start_is_told_or_starts_it_anew(
+    nursery: trio.Nursery, autojump_clock: MockClock, attempt: int
+) -> None:
+    world = await open_world(nursery, A, B)
+    world.servers[A].load = 999
+    errors: list[str] = []
+
+    async def ask(when: float) -> None:
+        await trio.sleep(when)
+        with pytest.raises(ModelUnavailable) as raised:
+            await world.use(A)
+        errors.append(str(raised.value))
+
+    async with trio.open_nursery() as clients:
+        for when in (0, 65, 65, 65.5):  # given up after 60 s, gone after 5 more
+            clients.start_soon(ask, when)
+    assert len(world.starts()) == 1
+    assert len([error for error in errors if "could not be started" in error]) >= 1
+    assert "not started again for another 0.5 s" in errors[-1]
+    assert world.supervisor.queue() == []
+    assert world.supervisor.view(A).backoff == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("attempt", range(20))
+async def test_what_was_displaced_is_back_though_somebody_asks_for_it_at_that_very_moment(
+    nursery: trio.Nursery, autojump_clock: MockClock, attempt: int
+) -> None:
+    world = await open_world(nursery, A, B)
+    world.servers[B].load = 999
+    await world.use(A)
+    failed_at = trio.current_time() + 5 + 60 + 5
+
+    async def ask_again() -> None:
+        await trio.sleep_until(failed_at)
+        await world.use(A)
+
+    async with trio.open_nursery() as clients:
+        clients.start_soon(ask_again)
+        with pytest.raises(ModelUnavailable):
+            await world.use(B)
+    assert world.starts() == [A, B, A]
+    assert trio.current_time() == pytest.approx(failed_at + 30)
+
+
+async def test_what_was_displaced_comes_back_by_itself(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A, B)
+    world.servers[B].load = 999
+    await world.use(A)
+    with pytest.raises(ModelUnavailable):
+        await world.use(B)
+    await trio.sleep(30)
+    assert reasons(world.history)[-2:] == [("starting", "restored"), ("ready", "restored")]
+
+
+@pytest.mark.parametrize("attempt", range(20))
+async def test_a_drain_ends_at_the_very_moment_its_last_request_does(
+    nursery: trio.Nursery, autojump_clock: MockClock, attempt: int
+) -> None:
+    world = await open_world(nursery, A, B)
+    ended: dict[float, float] = {}
+
+    async def ask(when: float, seconds: float) -> None:
+        await trio.sleep(when)
+        with suppress(ModelUnavailable):
+            await world.use(A, seconds)
+        ended[when] = trio.current_time() - start
+
+    start = trio.current_time()
+    async with trio.open_nursery() as clients:
+        clients.start_soon(ask, 0, 20)  # served from 30 to 50
+        clients.start_soon(ask, 40, 10)  # comes just before the drain begins, or just after
+        clients.start_soon(ask, 50, 0)  # comes when it is over
+        await trio.sleep(40)
+        await world.supervisor.unload([A], drain=True)
+        assert trio.current_time() - start == pytest.approx(55)
+    assert ended[0] == pytest.approx(50), "nobody was cut"
+    served_at = {40: (50, 95), 50: (50, 85)}
+    assert all(ended[when] in map(pytest.approx, at) for when, at in served_at.items())
+
+
+@pytest.mark.parametrize("when", [0, 10, 30, 45, 50, 55, 60])
+@pytest.mark.parametrize("steps", range(6))
+@pytest.mark.parametrize("how", ["use", "load", "unload", "drain"])
+async def test_leaving_at_any_moment_leaves_nothing_behind(
+    nursery: trio.Nursery, autojump_clock: MockClock, when: float, steps: int, how: str
+) -> None:
+    world = await open_world(nursery, A, B)
+    acts: Mapping[str, Callable[[], Awaitable[None]]] = {
+        "use": lambda: world.use(B, 10),
+        "load": lambda: world.supervisor.load(B),
+        "unload": lambda: world.supervisor.unload([A]),
+        "drain": lambda: world.supervisor.unload([A], drain=True),
+    }
+    async with trio.open_nursery() as clients:
+
+        async def hold_the_place() -> None:
+            with suppress(ModelUnavailable):
+                await world.use(A, 10)
+
+        clients.start_soon(hold_the_place)
+        await wait_all_tasks_blocked()
+        await leave(acts[how], after=when, steps=steps)
+    for model in (A, B):
+        await world.use(model)
+    await wait_all_tasks_blocked()
+    assert [world.supervisor.view(model).in_flight for model in (A, B)] == [0, 0]
+    assert world.supervisor.queue() == []
+
+
+async def test_everybody_who_watches_learns_that_something_has_changed(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A)
+    seen: list[int] = []
+
+    async def watch() -> None:
+        await world.supervisor.changed.wait()
+        seen.append(len(world.supervisor.queue()))
+
+    async with trio.open_nursery() as watchers:
+        watchers.start_soon(watch)
+        watchers.start_soon(watch)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(world.use, A)
+    assert seen == [1, 1]

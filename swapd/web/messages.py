@@ -71,6 +71,7 @@ def _model(model: ModelId, services: Services, doomed_for: ModelId | None) -> di
         "waiting": seen.waiting,
         "doomed_for": doomed_for,
         "backoff": round(seen.backoff, 3) or None,
+        "stuck": seen.stuck,
         "error": seen.error,
     }
 

@@ -23,7 +23,7 @@ BROKEN = "sh -c 'echo no room on port ${PORT}; sleep 0.5; exit 3'"
 
 async def changes(swapd: Running, count: int) -> list[tuple[str, str, str]]:
     """Return the first ``count`` transitions: model, new state, reason."""
-    heard = []
+    heard: list[dict[str, str]] = []
     async with swapd.lifecycle("?since=0") as websocket:
         with trio.fail_after(LONG):
             while len(heard) < count:

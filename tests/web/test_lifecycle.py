@@ -63,6 +63,7 @@ async def test_a_snapshot_is_followed_by_what_happens() -> None:
                     "waiting": 0,
                     "doomed_for": None,
                     "backoff": None,
+                    "stuck": None,
                     "error": None,
                 }
             ],
