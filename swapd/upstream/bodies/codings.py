@@ -154,9 +154,12 @@ class _Brotli:
         self._stream = brotli.Decompressor()
 
     def decode(self, data: bytes) -> Iterator[bytes]:
-        yield self._stream.process(data, output_buffer_limit=PIECE_BYTES)
-        while not self._stream.can_accept_more_data():
-            yield self._stream.process(b"", output_buffer_limit=PIECE_BYTES)
+        is_full = True
+        while is_full or not self._stream.can_accept_more_data():
+            output = self._stream.process(data, output_buffer_limit=PIECE_BYTES)
+            data = b""
+            is_full = len(output) >= PIECE_BYTES
+            yield output
 
     def is_complete(self) -> bool:
         return bool(self._stream.is_finished())

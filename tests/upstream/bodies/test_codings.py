@@ -1,0 +1,160 @@
+"""Encoded bodies: what they were, in any pieces, and how much of that is allowed."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import tracemalloc
+import zlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+
+import brotli
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from swapd.errors import BodyTooLarge, MalformedRequest
+from swapd.upstream.bodies.body import PIECE_BYTES, Body
+from swapd.upstream.bodies.codings import codings_of, decoded
+from swapd.upstream.bodies.spool import HELD_BYTES
+from tests.upstream.bodies.test_body import all_of
+
+MEBIBYTE = 1024 * 1024
+
+
+ENCODERS: list[tuple[str, Callable[[bytes], bytes]]] = [
+    ("gzip", gzip.compress),
+    ("x-gzip", gzip.compress),
+    ("deflate", zlib.compress),
+    ("deflate", partial(zlib.compress, wbits=-15)),
+    ("br", partial(brotli.compress, quality=1)),
+    ("zstd", zstandard.ZstdCompressor().compress),
+]
+each_coding = pytest.mark.parametrize(("coding", "encode"), ENCODERS)
+
+
+async def plain(data: bytes, *codings: str, cuts: Sequence[int] = (), max_bytes: int = 0) -> bytes:
+    """Decode ``data``, which comes cut at ``cuts``."""
+    places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
+    pieces = [data[start:end] for start, end in pairwise(places)]
+    body = await decoded(Body(*pieces), codings, max_bytes=max_bytes)
+    try:
+        return await all_of(body)
+    finally:
+        body.close()
+
+
+@given(
+    st.binary(max_size=300).flatmap(lambda data: st.sampled_from([data, data * 1000])),
+    st.lists(st.sampled_from(ENCODERS), max_size=3),
+    st.lists(st.integers(0, 5000), max_size=9),
+)
+async def test_what_was_encoded_comes_back(
+    data: bytes, encoders: list[tuple[str, Callable[[bytes], bytes]]], cuts: list[int]
+) -> None:
+    encoded = data
+    for _, encode in encoders:
+        encoded = encode(encoded)
+    assert await plain(encoded, *[coding for coding, _ in encoders], cuts=cuts) == data
+
+
+@each_coding
+async def test_large_bodies_come_back(coding: str, encode: Callable[[bytes], bytes]) -> None:
+    data = os.urandom(PIECE_BYTES + 7) + b"0" * 9 * PIECE_BYTES
+    assert await plain(encode(data), coding) == data
+
+
+@pytest.mark.parametrize("cuts", [(), range(1000)])
+async def test_members_and_frames_may_follow_each_other(cuts: Sequence[int]) -> None:
+    gzipped = gzip.compress(b"one ") + gzip.compress(b"") + gzip.compress(b"two")
+    assert await plain(gzipped + b"\0" * 9, "gzip", cuts=cuts) == b"one two"
+    compress = zstandard.ZstdCompressor().compress
+    skipped = b"\x50\x2a\x4d\x18\x03\x00\x00\x00any"
+    assert await plain(compress(b"one ") + skipped + compress(b"two"), "zstd", cuts=cuts) == (
+        b"one two"
+    )
+
+
+@each_coding
+async def test_a_body_that_breaks_off_is_refused(
+    coding: str, encode: Callable[[bytes], bytes]
+) -> None:
+    encoded = encode(b"all of it" * 100)
+    for size in (1, len(encoded) // 2, len(encoded) - 1):
+        with pytest.raises(MalformedRequest, match=f"not valid {coding}: it ends too early"):
+            await plain(encoded[:size], coding)
+
+
+@each_coding
+async def test_what_is_not_encoded_is_refused(
+    coding: str, encode: Callable[[bytes], bytes]
+) -> None:
+    for wrong in (b'{"model": "m"}', encode(b"fine") + b"but not this"):
+        with pytest.raises(MalformedRequest, match=f"the body is not valid {coding}: "):
+            await plain(wrong, coding)
+
+
+@pytest.mark.parametrize(
+    ("coding", "encode"),
+    [*ENCODERS, ("gzip, gzip", lambda data: gzip.compress(gzip.compress(data)))],
+)
+async def test_a_bomb_is_refused_before_it_does_harm(
+    coding: str, encode: Callable[[bytes], bytes]
+) -> None:
+    bomb = encode(b"\0" * (60 * MEBIBYTE))
+    tracemalloc.start()
+    with pytest.raises(BodyTooLarge, match=f"larger than {5 * MEBIBYTE} bytes when it is decoded"):
+        await plain(bomb, *coding.split(", "), max_bytes=5 * MEBIBYTE)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 30 * MEBIBYTE
+
+
+async def test_a_body_that_becomes_large_lies_in_a_file() -> None:
+    body = Body(gzip.compress(b"\0" * (HELD_BYTES + 1)))
+    large = await decoded(body, ["gzip"], max_bytes=0)
+    assert (large.held, large.length) == (None, HELD_BYTES + 1)
+    body.close()
+    with pytest.raises(ValueError, match="closed"):
+        await all_of(large)
+
+
+async def test_what_would_take_too_much_memory_is_refused() -> None:
+    wide = zstandard.ZstdCompressionParameters(window_log=27)
+    stream = zstandard.ZstdCompressor(compression_params=wide).compressobj()
+    encoded = stream.compress(os.urandom(1000)) + stream.flush()
+    with pytest.raises(MalformedRequest, match="not valid zstd"):
+        await plain(encoded, "zstd")
+
+
+@pytest.mark.parametrize(
+    ("codings", "why"),
+    [
+        (
+            ["compress"],
+            "the body is encoded as compress, and swapd knows gzip, deflate, br and zstd",
+        ),
+        (["gzip"] * 5, "the body is encoded more than 4 times"),
+    ],
+)
+async def test_what_swapd_cannot_decode_is_said(codings: list[str], why: str) -> None:
+    with pytest.raises(MalformedRequest) as refusal:
+        await plain(b"x", *codings)
+    assert str(refusal.value) == why
+
+
+@pytest.mark.parametrize(
+    ("values", "codings"),
+    [
+        ([], []),
+        ([b"identity"], []),
+        ([b"GZip"], ["gzip"]),
+        ([b"gzip, br", b" zstd,"], ["gzip", "br", "zstd"]),
+    ],
+)
+def test_codings_are_named_in_headers(values: list[bytes], codings: list[str]) -> None:
+    headers = [(b"x", b"gzip"), *[(b"Content-Encoding", value) for value in values]]
+    assert codings_of(headers) == codings
