@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from swapd.config.filters import Filters
 from swapd.config.models import Model
 from swapd.config.schema import Config
 from swapd.config.server import Server
@@ -35,7 +34,6 @@ def pending(config: Config) -> Iterator[str]:
 
 def _pending_of(model: Model) -> Iterator[str]:
     kept = {
-        "filters": model.filters != Filters(),
         "sendLoadingState": model.send_loading_state,
         "timeouts": model.timeouts != Timeouts(),
         "compat.ignoreWebsockets": model.ignore_websockets,

@@ -30,7 +30,7 @@ def test_the_pieces_of_yaml_are_configurations() -> None:
     pieces = re.findall(r"```yaml\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
     models = "".join(f"  {name}: {{cmd: 'x ${{PORT}}'}}\n" for name in ("gemma", "qwen", "voxtral"))
     models += "  llama-70b: {cmd: 'x ${PORT}'}\n"
-    assert len(pieces) == 3
+    assert len(pieces) == 4
     for piece in pieces:
         rest = "" if "models:" in piece else f"models:\n{models}"
         assert parse(piece + rest, "c.yaml").warnings == ()

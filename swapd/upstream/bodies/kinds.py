@@ -157,7 +157,9 @@ class Nothing:
     """No body, or one that does not matter."""
 
     model, stream, yields = "", False, True
-    lack = "the request names no model: add ?model=NAME"
+
+    def __init__(self, lack: str) -> None:
+        self.lack = lack
 
     async def edits(self, changes: Changes) -> Sequence[Edit]:
         return ()

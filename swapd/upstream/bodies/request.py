@@ -77,7 +77,7 @@ async def read_request(
       NoModelNamed: There is no model, or an empty one.
     """
     in_query = Fields.of_query(query)
-    kind: Kind = Nothing()
+    kind: Kind = Nothing("the request names no model: add ?model=NAME")
     plain = body
     if method not in ("GET", "HEAD"):
         content_type = _first(headers, b"content-type")
@@ -111,7 +111,7 @@ async def _read(body: Body, content_type: bytes, *, is_named_in_query: bool) -> 
     """Read ``body`` as what its type says, or as what it looks like if that says little."""
     declared = content_type.lower()
     if not body.length and (is_named_in_query or not declared):
-        return Nothing()
+        return Nothing("the request names no model: its body is empty")
     if any(word in declared for word in _JSON):
         return await Json.read(body)
     if _MULTIPART in declared:

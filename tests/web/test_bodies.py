@@ -1,0 +1,99 @@
+"""Request bodies of every kind, from raw socket to raw socket through the whole web floor."""
+
+from __future__ import annotations
+
+import gzip
+
+import pytest
+
+from tests.upstream.asking import OK
+from tests.web.floor import Floor, Reply, chat, floor
+
+MODEL = {
+    "useModelName": "org/m",
+    "filters": {
+        "stripParams": "top_k",
+        "setParams": {"temperature": 0.7},
+        "setParamsByID": {"m:fast": {"temperature": 0.1}},
+    },
+}
+BOUNDARY = b"content-type: multipart/form-data; boundary=b\r\n"
+PARTS = (
+    b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n'
+    b"Content-Type: audio/wav\r\nX-Any: thing\r\n\r\nRIFF\r\n--bb\r\n\0\r\n--b\r\n"
+    b'Content-Disposition: form-data; name="model"\r\n\r\n%s\r\n--b--\r\n'
+)
+
+
+async def forwarded(web: Floor, body: bytes, head: bytes, path: str = "") -> tuple[bytes, bytes]:
+    """Return head and body of what the model's server got."""
+    web.upstream.then(web.upstream.answer(OK))
+    reply = await web.ask(chat(body, head=head, path=path))
+    assert (reply.status, reply.body) == (200, b"ok")
+    sent_head, _, sent_body = web.upstream.requests.pop().partition(b"\r\n\r\n")
+    assert b"content-length: %d\r\n" % len(sent_body) in sent_head + b"\r\n"
+    return sent_head, sent_body
+
+
+async def refused(web: Floor, body: bytes, head: bytes, path: str = "") -> Reply:
+    return await web.ask(chat(body, head=head, path=path))
+
+
+@pytest.mark.parametrize(
+    ("body", "sent"),
+    [
+        (
+            b'{ "model" : "m", "top_k": 5, "n": 1.10, "temperature": 1 }',
+            b'{ "model" : "org/m", "n": 1.10, "temperature": 0.7 }',
+        ),
+        (b'{"model":"m:fast"}', b'{"model":"org/m","temperature":0.1}'),
+    ],
+)
+async def test_json_is_filtered_for_its_model(body: bytes, sent: bytes) -> None:
+    async with floor(model=MODEL) as web:
+        assert (await forwarded(web, body, b"content-type: application/json\r\n"))[1] == sent
+
+
+async def test_a_multipart_body_gets_its_model_renamed_and_nothing_else() -> None:
+    async with floor(model=MODEL) as web:
+        head, sent = await forwarded(web, PARTS % b"m", BOUNDARY, "/v1/audio/transcriptions")
+    assert sent == PARTS % b"org/m"
+    assert BOUNDARY[:-2] in head
+
+
+async def test_a_compressed_body_is_read_and_goes_on_as_it_came_or_changed() -> None:
+    body = gzip.compress(b'{"model":"alias"}')
+    head = b"content-encoding: gzip\r\n"
+    async with floor() as web:
+        sent_head, sent = await forwarded(web, body, head)
+        assert sent == body
+        assert b"\r\ncontent-encoding: gzip" in sent_head
+    async with floor(model={"useModelName": "org/m", "aliases": ["alias"]}) as web:
+        sent_head, sent = await forwarded(web, body, head)
+        assert sent == b'{"model":"org/m"}'
+        assert b"content-encoding" not in sent_head
+
+
+async def test_a_body_of_another_type_goes_on_as_it_came() -> None:
+    async with floor(model=MODEL) as web:
+        path = "/v1/audio/transcriptions?model=m"
+        assert (await forwarded(web, b"RIFF", b"content-type: audio/wav\r\n", path))[1] == b"RIFF"
+
+
+@pytest.mark.parametrize(
+    ("body", "head", "status", "code"),
+    [
+        (b'{"model": "m"', b"", 400, "bad_request"),
+        (b"--b\r\n", BOUNDARY, 400, "bad_request"),
+        (b"RIFF", b"content-type: audio/wav\r\n", 404, "not_found"),
+        (b"junk", b"content-encoding: br\r\n", 400, "bad_request"),
+        (gzip.compress(b" " * 9999), b"content-encoding: gzip\r\n", 413, "request_too_large"),
+        (b"x" * 1001, b"", 413, "request_too_large"),
+    ],
+)
+async def test_what_cannot_be_read_is_refused(
+    body: bytes, head: bytes, status: int, code: str
+) -> None:
+    async with floor(server={"maxBody": 1000}) as web:
+        reply = await refused(web, body, head)
+    assert (reply.status, reply.error["code"]) == (status, code)
