@@ -66,7 +66,7 @@ class Inference:
             client=_address(scope),
         ) as tracked:
             _log_choice(found)
-            request = await asked.changed(changes_for(found, asked.model, services.config))
+            request = await asked.changed(changes_for(found, services.config))
             await services.dispatch.send(
                 _proxied(scope, request), found.target, client, admitted=tracked.admitted
             )
@@ -81,19 +81,14 @@ class Inference:
         )
 
 
-def changes_for(found: Destination, asked: str, config: Config) -> Changes:
-    """Return what becomes of a request that named ``asked``, and is for ``found``."""
+def changes_for(found: Destination, config: Config) -> Changes:
+    """Return what becomes of a request that is for ``found``."""
     match found.target:
         case PeerModel(peer, model):
-            return Changes(_unless(asked, model), "", config.peers[peer].filters, found.name)
+            return Changes(model, "", config.peers[peer].filters, found.name)
         case model:
             settings = config.models[model]
-            name = _unless(asked, found.name)
-            return Changes(name, settings.use_model_name, settings.filters, found.name)
-
-
-def _unless(asked: str, name: str) -> str:
-    return name if name != asked else ""
+            return Changes(found.name, settings.use_model_name, settings.filters, found.name)
 
 
 def _proxied(scope: HTTPScope, request: ModelRequest) -> ProxiedRequest:
