@@ -14,6 +14,7 @@ def admin_views(services: Services) -> Blueprint:
     supervisor = services.supervisor
 
     @views.get("/health")
+    @views.get("/wol-health")
     async def health() -> ResponseReturnValue:
         return _plain("OK")
 

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 Header = tuple[bytes, bytes]
 
 #: What needs no key: those who watch over the machine ask here, and browsers by themselves.
-OPEN_PATHS = frozenset({"/health", "/wol-health", "/ready", "/", "/favicon.ico", "/robots.txt"})
+OPEN_PATHS = frozenset(
+    {"/health", "/wol-health", "/ready", "/", "/ui", "/upstream", "/favicon.ico", "/robots.txt"}
+)
 
 #: What stands between the words of a header.
 _BETWEEN = re.compile(rb'[\s,;"]+')

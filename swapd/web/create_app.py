@@ -7,7 +7,7 @@ import logging
 from quart import Response, has_request_context, request, websocket
 from quart.json.provider import DefaultJSONProvider
 from quart.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from swapd.errors import RequestError
 from swapd.web.admin import admin_views
@@ -25,6 +25,7 @@ from swapd.web.inference import Inference
 from swapd.web.lifecycle import lifecycle_views
 from swapd.web.manner import Manner
 from swapd.web.models import models_views
+from swapd.web.pages import pages_views
 from swapd.web.profiles import profiles_views
 from swapd.web.request_log import note
 from swapd.web.services import Services
@@ -50,7 +51,7 @@ def create_app(services: Services) -> Web:
     app.json = _Json(app)
     _guard_websockets(app, services)
     _show_errors(app)
-    for views in (models_views, admin_views, profiles_views, lifecycle_views):
+    for views in (pages_views, models_views, admin_views, profiles_views, lifecycle_views):
         app.register_blueprint(views(services))
     return app
 
@@ -71,8 +72,8 @@ def _show_errors(app: Web) -> None:
     async def show_http_error(error: HTTPException) -> Response:
         asked = f"{request.method} {request.path}" if has_request_context() else websocket.path
         message = f"{asked}: {(error.name or 'error').lower()}"
-        allow = [value for name, value in error.get_headers() if name.lower() == "allow"]
-        headers = tuple((b"allow", value.encode()) for value in allow)
+        methods = error.valid_methods if isinstance(error, MethodNotAllowed) else None
+        headers = ((b"allow", ", ".join(sorted(methods)).encode()),) if methods else ()
         return _told(Problem(message, _kind_of_http(error), headers))
 
     @app.errorhandler(Exception)

@@ -105,8 +105,9 @@ def _foreign_site(scope: HTTPScope | WebsocketScope, headers: Sequence[Header]) 
     for origin in filter(None, _values(headers, b"origin")):
         if not any(cors.is_own(origin, host, is_tls=is_tls) for host in hosts):
             return origin
-    # A sister site may link to us, but not have an image or a script of its page ask.
-    is_sisters = b"same-site" in sites and b"no-cors" in _values(headers, b"sec-fetch-mode")
+    # A sister site may link to us, but its page may not ask by itself: for an image, a frame.
+    wanted = {*_values(headers, b"sec-fetch-dest")} - {b"document"}
+    is_sisters = b"same-site" in sites and bool(wanted)
     return b"" if is_sisters or b"cross-site" in sites else None
 
 

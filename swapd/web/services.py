@@ -108,7 +108,8 @@ class Services:
 
     def known(self) -> list[ModelId]:
         """Return every model that may have a process, also what a reload took out."""
-        return [*self._known]
+        former = self._known.keys() - self.config.models.keys()
+        return [*self.config.models, *sorted(former & self.lifecycle.alive())]
 
     def alive(self) -> Iterator[Model]:
         """Yield every model that is not stopped, sorted by ID, also what a reload took out."""

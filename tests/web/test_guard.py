@@ -19,7 +19,7 @@ Scope = HTTPScope | WebsocketScope
 EVIL = ("origin", "https://evil.example")
 CROSS = ("sec-fetch-site", "cross-site")
 SAME = ("sec-fetch-site", "same-site")
-IMAGE = ("sec-fetch-mode", "no-cors")
+IMAGE, FRAME = ("sec-fetch-dest", "image"), ("sec-fetch-dest", "iframe")
 KEY = ("authorization", "Bearer sesame")
 PASSWORD = ("authorization", "Basic " + base64.b64encode(b"me:sesame").decode())
 
@@ -62,7 +62,7 @@ def refusal(scope: Scope, by: Guard | None = None, *, is_relayed: bool = True) -
         [("sec-fetch-site", "same-origin"), ("origin", "null")],
         [("sec-fetch-site", "same-origin"), IMAGE],
         [SAME],
-        [SAME, ("sec-fetch-mode", "navigate")],
+        [SAME, ("sec-fetch-dest", "document")],
         [("referer", "https://evil.example/")],
     ],
 )
@@ -91,6 +91,8 @@ def test_what_no_other_sites_page_has_made_is_served(headers: list[tuple[str, st
         [CROSS, ("sec-fetch-mode", "navigate"), ("sec-fetch-user", "?1")],
         [CROSS, ("origin", "")],
         [SAME, IMAGE],
+        [SAME, FRAME],
+        [SAME, ("sec-fetch-dest", "empty")],
         [SAME, ("origin", "http://localhost:3000")],
     ],
 )
