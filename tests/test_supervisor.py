@@ -577,7 +577,7 @@ async def test_what_was_displaced_comes_back_by_itself(
     await world.use(A)
     with pytest.raises(ModelUnavailable):
         await world.use(B)
-    await trio.sleep(30)
+    await trio.sleep(31)
     assert reasons(world.history)[-2:] == [("starting", "restored"), ("ready", "restored")]
 
 
