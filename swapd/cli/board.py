@@ -1,16 +1,16 @@
 """What is known of a swapd that is watched.  Messages in, state out: no clock, no I/O.
 
-Rule 1: transitions count in the order of their numbers; a snapshot that is older than what
-is known is passed over.
-Rule 2: a transition tells states alone: what is served and who waits comes with snapshots.
+Rule 1: transitions count in the order of their numbers; those that a snapshot holds already
+change nothing.
+Rule 2: a transition tells states alone: what is served and who waits comes by itself.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable
 
-from swapd.cli.messages import Message, ModelSeen, Place, Snapshot, Transition
+from swapd.cli.messages import Message, ModelSeen, Place, Queue, Snapshot, Transition
 
 #: More transitions than a screen has lines.
 _REMEMBERED = 500
@@ -23,6 +23,8 @@ class Board:
         """Know nothing yet."""
         self.models: dict[str, ModelSeen] = {}
         self.queue: list[Place] = []
+        #: When the queue and all durations were told, in Unix seconds.
+        self.told_at = 0.0
         #: The newest is the last; None stands for some that were missed.
         self.recent: deque[Transition | None] = deque(maxlen=_REMEMBERED)
         #: Which run of swapd this is about; empty before the first snapshot.
@@ -33,22 +35,23 @@ class Board:
 
     @property
     def place(self) -> str:
-        """The query with which the websocket goes on where it was."""
-        return f"?since={self.seq}&instance={self.instance}" if self.instance else ""
+        """The query with which the websocket goes on where it was; empty to begin with."""
+        return f"since={self.seq}&instance={self.instance}" if self.instance else ""
 
-    def begin(self, snapshot: Snapshot, past: int) -> None:
+    def begin(self, snapshot: Snapshot, now: float, *, past: int) -> None:
         """Begin at ``snapshot``, with up to ``past`` transitions before it still to be told."""
-        self.instance, self.seq = snapshot.instance, max(0, snapshot.seq - past)
-        self._see(snapshot)
+        self._see(snapshot, now)
+        self.seq = max(0, snapshot.seq - past)
 
-    def hear(self, message: Message) -> None:
-        """Take in what the websocket that is followed says."""
+    def hear(self, message: Message, now: float) -> None:
+        """Take in what the websocket says ``now``, which is in Unix seconds."""
         match message:
             case Snapshot():
                 if self.instance:
                     self.recent.append(None)
-                self.instance, self.seq = message.instance, message.seq
-                self._see(message)
+                self._see(message, now)
+            case Queue():
+                self._wait(message, now)
             case Transition():
                 self.seq = message.seq
                 self.recent.append(message)
@@ -56,15 +59,20 @@ class Board:
                     self._seen = message.seq
                     self._change(message)
 
-    def glance(self, snapshot: Snapshot) -> None:
-        """Take in a snapshot that was asked for beside the websocket that is followed."""
-        if snapshot.instance == self.instance and snapshot.seq >= self._seen:
-            self._see(snapshot)
-
-    def _see(self, snapshot: Snapshot) -> None:
-        self._seen = snapshot.seq
+    def _see(self, snapshot: Snapshot, now: float) -> None:
+        self.instance = snapshot.instance
+        self.seq = self._seen = snapshot.seq
         self.models = {seen.model: seen for seen in snapshot.models}
-        self.queue = snapshot.queue
+        self.queue, self.told_at = snapshot.queue, now
+
+    def _wait(self, told: Queue, now: float) -> None:
+        self.queue, self.told_at = told.queue, now
+        waiting = Counter(place.model for place in told.queue)
+        for model, seen in self.models.items():
+            seen.waiting = waiting[model]
+            seen.in_flight = told.in_flight.get(model, 0)
+            seen.doomed_for = told.doomed.get(model)
+            seen.backoff = told.backoff.get(model)
 
     def _change(self, change: Transition) -> None:
         seen = self.models.get(change.model)
@@ -73,7 +81,7 @@ class Board:
             self.models[change.model] = seen
         seen.state, seen.since, seen.pid = change.new, change.time, change.pid
         if change.new == "starting":
-            seen.error = seen.backoff = None
+            seen.error = None
         elif change.detail:
             seen.error = change.detail
         if change.new == "stopped":

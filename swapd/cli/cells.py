@@ -12,8 +12,8 @@ MODEL_HEAD = ("MODEL", "STATE", "FOR", "SERVES", "WAITS", "PID", "NOTE")
 PLACE_HEAD = ("#", "MODEL", "ASKED BY", "WAITED", "NOTE")
 
 
-def model_cells(seen: ModelSeen, now: float) -> tuple[str, ...]:
-    """Return one model's line; ``now`` is in Unix seconds."""
+def model_cells(seen: ModelSeen, now: float, ago: float = 0.0) -> tuple[str, ...]:
+    """Return one model's line at ``now``, in Unix seconds; it was told ``ago`` seconds before."""
     return (
         clean(seen.model),
         clean(seen.state),
@@ -21,28 +21,31 @@ def model_cells(seen: ModelSeen, now: float) -> tuple[str, ...]:
         str(seen.in_flight),
         str(seen.waiting),
         str(seen.pid or "-"),
-        "; ".join(_notes(seen)),
+        "; ".join(_notes(seen, ago)),
     )
 
 
-def _notes(seen: ModelSeen) -> Iterator[str]:
+def _notes(seen: ModelSeen, ago: float) -> Iterator[str]:
     if seen.doomed_for:
         yield f"doomed for {clean(seen.doomed_for)}"
     if seen.stuck:
         yield f"stuck: {clean(seen.stuck)}"
-    if seen.backoff:
-        yield f"next start in {duration(seen.backoff)}"
+    if seen.backoff and seen.backoff > ago:
+        yield f"next start in {duration(seen.backoff - ago)}"
     if seen.error:
         yield clean(seen.error)
 
 
-def place_cells(place: Place, number: int) -> tuple[str, ...]:
-    """Return one place's line; ``number`` counts where swapd does not."""
+def place_cells(place: Place, number: int, ago: float = 0.0) -> tuple[str, ...]:
+    """Return one place's line; ``number`` counts where swapd does not.
+
+    It was told of ``ago`` seconds before.
+    """
     notes = ["overdue"] if place.overdue else []
     if place.waits_for:
         notes.append(f"waits for {', '.join(map(clean, place.waits_for))}")
     position = number if place.position is None else place.position
-    waited = duration(place.waited)
+    waited = duration(place.waited + ago)
     return str(position), clean(place.model), clean(place.reason), waited, "; ".join(notes)
 
 
@@ -79,7 +82,7 @@ def _progress(board: Board, seen: ModelSeen, now: float) -> str:
         return line  # whoever waits, waits for just that
     places = [place for place in enumerate(board.queue, 1) if place[1].model == seen.model]
     for number, place in places[:1]:
-        at, _, _, waited, notes = place_cells(place, number)
+        at, _, _, waited, notes = place_cells(place, number, now - board.told_at)
         line += f", waits at place {at} for {waited}" + (f" ({notes})" if notes else "")
     return line
 

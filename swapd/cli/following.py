@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -9,20 +10,21 @@ import trio
 
 from swapd.cli.board import Board
 from swapd.cli.client import Client
-from swapd.cli.messages import Message, read, read_snapshot
-from swapd.errors import CannotReach, SwapdError
+from swapd.cli.messages import Message, read
+from swapd.errors import CannotReach
 
 #: Seconds until the first attempt to come back, and the most that they are doubled to.
 _SOON, _LATEST = 0.25, 5.0
 
-#: Seconds between two snapshots, and the least between two that transitions ask for.
-_GLANCE_SECONDS, _LEAST_SECONDS = 1.0, 0.2
+#: What to ask for to hear of everything that a board knows.
+EVERYTHING = "topics=lifecycle,queue"
 
 
 async def follow(
     client: Client,
     board: Board,
     *,
+    topics: str = "",
     heard: Callable[[bytes, Message | None], None],
     linked: Callable[[str | None], None],
 ) -> NoReturn:
@@ -31,6 +33,7 @@ async def follow(
     Args:
       client: The swapd to follow.
       board: Goes on from what it has.
+      topics: What to hear of, as a part of a query; the models' states if empty.
       heard: Called after each message, with None in place of what we do not know.
       linked: Called with None when connected, and with the reason when that is over.
 
@@ -48,12 +51,13 @@ async def follow(
     def hear(said: bytes) -> None:
         message = read(said)
         if message is not None:
-            board.hear(message)
+            board.hear(message, now())
         heard(said, message)
 
     while True:
+        query = "&".join(filter(None, [board.place, topics]))
         try:
-            await client.listen(board.place, hear, greet=greet)
+            await client.listen(f"?{query}" if query else "", hear, greet=greet)
         except CannotReach as error:
             if not board.instance:
                 raise
@@ -62,29 +66,6 @@ async def follow(
         delay = min(2 * delay, _LATEST)
 
 
-class Glances:
-    """Asks now and then for what transitions do not tell: what is served, and who waits."""
-
-    def __init__(self, client: Client, board: Board, *, seen: Callable[[], None]) -> None:
-        """Have ``seen`` called after each snapshot."""
-        self._client = client
-        self._board = board
-        self._seen = seen
-        self._wanted = trio.Event()
-
-    def hurry(self) -> None:
-        """Ask soon: something has happened."""
-        self._wanted.set()
-
-    async def run(self) -> NoReturn:
-        """Ask until cancelled.  Whoever follows tells of what goes wrong."""
-        while True:
-            with trio.move_on_after(_GLANCE_SECONDS):
-                await self._wanted.wait()
-            self._wanted = trio.Event()
-            try:
-                self._board.glance(read_snapshot(await self._client.snapshot()))
-            except SwapdError:
-                continue
-            self._seen()
-            await trio.sleep(_LEAST_SECONDS)
+def now() -> float:
+    """Return the time as swapd tells it: in Unix seconds."""
+    return time.time()  # noqa: TID251  it comes in JSON

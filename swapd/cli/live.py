@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import AsyncIterator
 from typing import NoReturn
 
@@ -13,7 +12,7 @@ from rich.live import Live
 
 from swapd.cli.board import Board
 from swapd.cli.client import Client
-from swapd.cli.following import Glances, follow
+from swapd.cli.following import EVERYTHING, follow, now
 from swapd.cli.messages import Message, read_snapshot
 from swapd.cli.view import Link, screen
 
@@ -22,6 +21,9 @@ _PAST = 50
 
 #: Seconds after which the ages are wrong.
 _STALE_SECONDS = 1.0
+
+#: Seconds in which nobody could see more than one change.
+_LEAST_SECONDS = 0.05
 
 
 async def draw(client: Client) -> NoReturn:
@@ -32,17 +34,14 @@ async def draw(client: Client) -> NoReturn:
       Refused: It does not let us in.
     """
     drawn = _Screen(client)
-    glances = Glances(client, drawn.board, seen=drawn.change)
 
     def heard(_: bytes, __: Message | None) -> None:
-        glances.hurry()
         drawn.change()
 
-    drawn.board.begin(read_snapshot(await client.snapshot()), past=_PAST)
+    drawn.board.begin(read_snapshot(await client.snapshot()), now(), past=_PAST)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(glances.run)
         nursery.start_soon(drawn.run)
-        await follow(client, drawn.board, heard=heard, linked=drawn.link)
+        await follow(client, drawn.board, topics=EVERYTHING, heard=heard, linked=drawn.link)
 
 
 class _Screen:
@@ -75,7 +74,8 @@ class _Screen:
                 while True:
                     self._changed = trio.Event()
                     live.update(self._picture(console), refresh=True)
-                    with trio.move_on_after(_STALE_SECONDS):
+                    await trio.sleep(_LEAST_SECONDS)
+                    with trio.move_on_after(_STALE_SECONDS - _LEAST_SECONDS):
                         await self._changed.wait()
 
     async def _note(self, resized: AsyncIterator[int]) -> None:
@@ -84,5 +84,4 @@ class _Screen:
 
     def _picture(self, console: Console) -> RenderableType:
         size = console.size
-        now = time.time()  # noqa: TID251  swapd tells since when in Unix seconds
-        return screen(self.board, self._link, now=now, width=size.width, height=size.height)
+        return screen(self.board, self._link, now=now(), width=size.width, height=size.height)

@@ -53,6 +53,17 @@ class Snapshot(msgspec.Struct, kw_only=True, tag_field="type", tag="snapshot"):
     gap: bool = False
 
 
+class Queue(msgspec.Struct, kw_only=True, tag_field="type", tag="queue"):
+    """Who waits from now on, and who is served."""
+
+    queue: list[Place]
+    #: Who must make way, and for whom.
+    doomed: dict[str, str] = {}
+    in_flight: dict[str, int] = {}
+    #: For how many seconds each that has failed may not be started.
+    backoff: dict[str, float] = {}
+
+
 class Transition(msgspec.Struct, kw_only=True, tag_field="type", tag="transition"):
     """One change of a model's state."""
 
@@ -67,7 +78,9 @@ class Transition(msgspec.Struct, kw_only=True, tag_field="type", tag="transition
     detail: str | None = None
 
 
-Message: TypeAlias = Snapshot | Transition
+Message: TypeAlias = Snapshot | Queue | Transition
+
+_KINDS = {"snapshot", "queue", "transition"}
 
 
 class _Typed(msgspec.Struct):
@@ -81,7 +94,7 @@ def read(message: bytes) -> Message | None:
       CannotReach: It is nothing that a swapd says.
     """
     try:
-        if msgspec.json.decode(message, type=_Typed).type not in {"snapshot", "transition"}:
+        if msgspec.json.decode(message, type=_Typed).type not in _KINDS:
             return None
         said: Message = msgspec.json.decode(message, type=Message)
         return said

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NoReturn
@@ -13,7 +12,7 @@ import trio
 from swapd.cli.board import Board
 from swapd.cli.cells import progress
 from swapd.cli.client import Client
-from swapd.cli.following import Glances, follow
+from swapd.cli.following import EVERYTHING, follow, now
 from swapd.errors import SwapdError
 
 #: Seconds that are too short to be shown.
@@ -37,12 +36,11 @@ async def shown(client: Client, name: str | None) -> AsyncIterator[None]:
 
 async def _show(client: Client, name: str | None) -> None:
     board = Board()
-    glances = Glances(client, board, seen=lambda: None)
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(glances.run)
             nursery.start_soon(_draw, board, name and await client.id_of(name))
-            await follow(client, board, heard=lambda _, __: glances.hurry(), linked=lambda _: None)
+            nothing = lambda *_: None  # noqa: E731
+            await follow(client, board, topics=EVERYTHING, heard=nothing, linked=nothing)
     except* SwapdError:
         pass  # whatever it is, it hurts only what is shown
 
@@ -56,7 +54,6 @@ async def _draw(board: Board, model: str | None) -> NoReturn:
     console = Console(stderr=True, highlight=False, emoji=False)
     with Live(console=console, transient=True, auto_refresh=False) as live:
         while True:
-            now = time.time()  # noqa: TID251  swapd tells since when in Unix seconds
-            line = progress(board, model, now)
+            line = progress(board, model, now())
             live.update(Text(line, no_wrap=True, overflow="ellipsis"), refresh=True)
             await trio.sleep(_EVERY_SECONDS)

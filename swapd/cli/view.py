@@ -63,10 +63,12 @@ def screen(board: Board, link: Link, *, now: float, width: int, height: int) -> 
     """Return the whole screen; ``now`` is in Unix seconds."""
     shares = share(height, len(board.models), len(board.queue))
     parts: list[RenderableType] = [*_top(link)]
-    parts.append(_models(by_weight(board.models.values()), shares.models, now, width))
+    ago = now - board.told_at
+    models = by_weight(board.models.values())
+    parts.append(_models(models, shares.models, now=now, ago=ago, width=width))
     parts.append(Text())
     if board.queue:
-        parts += [_queue(board.queue, shares.queue, width), Text()]
+        parts += [_queue(board.queue, shares.queue, ago=ago, width=width), Text()]
     parts.append(_recent(reversed(board.recent), shares.recent, width))
     return Group(*parts)
 
@@ -77,21 +79,21 @@ def _top(link: Link) -> Iterator[Text]:
     yield Text(trouble, "bold red", no_wrap=True, overflow="ellipsis")
 
 
-def _models(models: Sequence[ModelSeen], most: int, now: float, width: int) -> Table:
-    rows = [_model(seen, now) for seen in _first(models, most)]
+def _models(models: Sequence[ModelSeen], most: int, *, now: float, ago: float, width: int) -> Table:
+    rows = [_model(seen, now, ago) for seen in _first(models, most)]
     return _table(MODEL_HEAD, rows, more=len(models) - len(rows), width=width)
 
 
-def _model(seen: ModelSeen, now: float) -> list[Text]:
-    name, state, *numbers, note = model_cells(seen, now)
+def _model(seen: ModelSeen, now: float, ago: float) -> list[Text]:
+    name, state, *numbers, note = model_cells(seen, now, ago)
     style = "red" if seen.error or seen.stuck else "yellow"
     return [Text(name), Text(state, _STYLES.get(state, "")), *map(Text, numbers), Text(note, style)]
 
 
-def _queue(queue: Sequence[Place], most: int, width: int) -> Table:
+def _queue(queue: Sequence[Place], most: int, *, ago: float, width: int) -> Table:
     shown = enumerate(_first(queue, most), 1)
     rows = [
-        [Text(cell, "yellow" if place.overdue else "") for cell in place_cells(place, number)]
+        [Text(cell, "yellow" if place.overdue else "") for cell in place_cells(place, number, ago)]
         for number, place in shown
     ]
     return _table(PLACE_HEAD, rows, more=len(queue) - len(rows), width=width)

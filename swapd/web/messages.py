@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import replace
 
 import msgspec
@@ -17,7 +18,7 @@ def snapshot(services: Services, *, gap: bool) -> str:
 
     ``gap`` tells a client that wanted to resume that it has missed something.
     """
-    names = services.config.models.keys() | services.lifecycle.alive()
+    names = _names(services)
     doomed = services.supervisor.doomed()
     message: dict[str, object] = {
         "type": "snapshot",
@@ -39,23 +40,37 @@ def transition(event: Event) -> str:
 
 
 class Queue:
-    """The queue as one listener was told of it last."""
+    """The queue as one listener was told of it last, and who is served in its place."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._told: object = None
 
     def news(self) -> str | None:
-        """Return a message if anybody has come, left or changed place since the last one."""
+        """Return a message if anybody has come, left, or changed place since the last one."""
         supervisor = self._services.supervisor
         queue, doomed = supervisor.queue(), dict(supervisor.doomed())
-        known = [replace(place, waited=0.0) for place in queue], doomed
-        if known == self._told:
+        seen = [supervisor.view(model) for model in sorted(_names(self._services))]
+        in_flight = {view.model: view.in_flight for view in seen if view.in_flight}
+        backoff = {view.model: round(view.backoff, 3) for view in seen if view.backoff}
+        known = [replace(place, waited=0.0) for place in queue], doomed, in_flight, [*backoff]
+        if known == self._told:  # what only passes with time is no news
             return None
         self._told = known
-        places = [_place(place) for place in queue]
-        stamp = {"type": "queue", "after": self._services.lifecycle.seq}
-        return msgspec.json.encode({**stamp, "queue": places, "doomed": doomed}).decode()
+        message = {
+            "type": "queue",
+            "after": self._services.lifecycle.seq,
+            "queue": [_place(place) for place in queue],
+            "doomed": doomed,
+            "in_flight": in_flight,
+            "backoff": backoff,
+        }
+        return msgspec.json.encode(message).decode()
+
+
+def _names(services: Services) -> Set[ModelId]:
+    """Return all models, also those that a reload has taken out while they ran."""
+    return services.config.models.keys() | services.lifecycle.alive()
 
 
 def _model(model: ModelId, services: Services, doomed_for: ModelId | None) -> dict[str, object]:

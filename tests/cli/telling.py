@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from swapd.cli.messages import ModelSeen, Place, Snapshot, Transition
+from swapd.cli.messages import Message, ModelSeen, Place, Snapshot, Transition
 
 #: A moment that tests take for now, in Unix seconds.
 NOW = 1_800_000_000.0
@@ -41,7 +41,7 @@ def change(seq: int, new: str, model: str = "a", detail: str | None = None) -> T
     )
 
 
-def as_told(message: Snapshot | Transition, **others: object) -> bytes:
+def as_told(message: Message, **others: object) -> bytes:
     """Return ``message`` as it comes, with ``others`` that we do not know."""
     import msgspec
 

@@ -69,6 +69,18 @@ def test_a_model_says_how_it_is() -> None:
     assert model_cells(seen("m"), NOW)[5] == "-"
 
 
+def test_what_was_told_a_while_ago_is_reckoned_on() -> None:
+    failed = seen("m", backoff=8.0)
+    assert [model_cells(failed, NOW, ago)[-1] for ago in (0, 5.5, 8)] == [
+        "next start in 8s",
+        "next start in 2s",
+        "",
+    ]
+    assert place_cells(place("m", 58), 1, 3)[3] == "1m01s"
+    known = board(seen("a"), queue=(place("a", 5),))
+    assert progress(known, "a", NOW + 2) == "a is stopped for 2s, waits at place 1 for 7s"
+
+
 def test_a_place_says_whom_it_waits_for_and_whether_it_is_overdue() -> None:
     assert place_cells(place("m", 61.2), 3) == ("3", "m", "request", "1m01s", "")
     assert place_cells(place(overdue=True, behind="a b"), 1)[-1] == "overdue; waits for a, b"
@@ -102,7 +114,7 @@ def test_nothing_that_is_told_moves_the_cursor(text: str, shown: str) -> None:
 
 def board(*models: ModelSeen, queue: tuple[Place, ...] = ()) -> Board:
     known = Board()
-    known.hear(snapshot(*models, queue=queue))
+    known.hear(snapshot(*models, queue=queue), NOW)
     return known
 
 

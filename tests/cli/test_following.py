@@ -11,12 +11,12 @@ from trio.testing import MockClock
 
 from swapd.cli.board import Board
 from swapd.cli.client import Client
-from swapd.cli.following import Glances, follow
-from swapd.cli.messages import Message, Snapshot, Transition
+from swapd.cli.following import follow
+from swapd.cli.messages import Message, Queue
 from swapd.errors import CannotReach, Refused, SwapdError
-from tests.cli.telling import as_told, change, place, seen, snapshot
+from tests.cli.telling import as_told, change, place, snapshot
 
-Said = Snapshot | Transition | bytes
+Said = Message | bytes
 
 
 class Scripted:
@@ -26,8 +26,6 @@ class Scripted:
         self.connections = list(connections)
         self.queries: list[str] = []
         self.times: list[float] = []
-        self.glances: list[float] = []
-        self.now = snapshot()
 
     async def listen(
         self, query: str, hear: Callable[[bytes], None], *, greet: Callable[[], None]
@@ -43,14 +41,9 @@ class Scripted:
             hear(said if isinstance(said, bytes) else as_told(said))
         raise CannotReach("gone")
 
-    async def snapshot(self) -> bytes:
-        self.glances.append(trio.current_time())
-        await trio.lowlevel.checkpoint()
-        return as_told(self.now)
-
 
 async def followed(
-    scripted: Scripted, board: Board | None = None
+    scripted: Scripted, board: Board | None = None, topics: str = ""
 ) -> tuple[list[object], list[object]]:
     """Follow to the end of the script, which must be a refusal; return what was told."""
     heard: list[object] = []
@@ -60,7 +53,13 @@ async def followed(
         heard.append(message or said)
 
     with pytest.raises(Refused):
-        await follow(cast(Client, scripted), board or Board(), heard=hear, linked=linked.append)
+        await follow(
+            cast(Client, scripted),
+            board or Board(),
+            topics=topics,
+            heard=hear,
+            linked=linked.append,
+        )
     return heard, linked
 
 
@@ -99,42 +98,13 @@ async def test_who_is_not_there_at_first_is_not_waited_for() -> None:
 async def test_messages_that_we_do_not_know_are_passed_on_as_they_are(
     autojump_clock: MockClock,
 ) -> None:
-    heard, _ = await followed(Scripted([snapshot(), b'{"type": "queue"}'], THE_END))
-    assert heard == [snapshot(), b'{"type": "queue"}']
+    heard, _ = await followed(Scripted([snapshot(), b'{"type": "weather"}'], THE_END))
+    assert heard == [snapshot(), b'{"type": "weather"}']
 
 
-async def test_glances_come_every_second_and_sooner_after_a_change(
-    autojump_clock: MockClock,
-) -> None:
-    scripted, board = Scripted(), Board()
-    board.hear(snapshot(seen("a")))
-    scripted.now = snapshot(seen("a", in_flight=3), queue=(place("b"),))
-    seen_at: list[float] = []
-    glances = Glances(
-        cast(Client, scripted), board, seen=lambda: seen_at.append(trio.current_time())
-    )
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(glances.run)
-        await trio.sleep(2.6)
-        for _ in range(10):  # a burst is one glance, and one after it
-            glances.hurry()
-            await trio.sleep(0.01)
-        await trio.sleep(1)
-        nursery.cancel_scope.cancel()
-    assert scripted.glances == pytest.approx([1, 2.2, 2.6, 2.8])
-    assert seen_at == scripted.glances
-    assert (board.models["a"].in_flight, board.queue) == (3, [place("b")])
-
-
-async def test_a_glance_that_fails_is_tried_again(autojump_clock: MockClock) -> None:
-    class Down(Scripted):
-        async def snapshot(self) -> bytes:
-            await super().snapshot()
-            raise CannotReach("down")
-
-    down, told = Down(), list[str]()
-    glances = Glances(cast(Client, down), Board(), seen=lambda: told.append("seen"))
-    with trio.move_on_after(3.5):
-        await glances.run()
-    assert down.glances == pytest.approx([1, 2, 3])
-    assert told == []
+async def test_what_is_to_be_heard_of_is_asked_for_each_time(autojump_clock: MockClock) -> None:
+    scripted = Scripted([snapshot(seq=4), Queue(queue=[place("b")])], THE_END)
+    board = Board()
+    await followed(scripted, board, topics="topics=queue")
+    assert scripted.queries == ["?topics=queue", "?since=4&instance=one&topics=queue"]
+    assert board.queue == [place("b")]

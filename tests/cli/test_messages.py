@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from swapd.cli.messages import Place, read, read_snapshot
+from swapd.cli.messages import Place, Queue, read, read_snapshot
 from swapd.errors import CannotReach
 from tests.cli.telling import as_told, change, place, seen, snapshot
 
@@ -19,6 +19,8 @@ def test_a_message_is_read_with_all_that_it_tells() -> None:
         queue=(place("n", 3.5, overdue=True, behind="m o"),),
     )
     assert read(as_told(whole)) == whole
+    waiting = Queue(queue=[place("n")], doomed={"m": "n"}, in_flight={"m": 1}, backoff={"o": 2.5})
+    assert read(as_told(waiting, after=3)) == waiting
     assert read(as_told(change(3, "ready", detail="d"))) == change(3, "ready", detail="d")
 
 
@@ -30,7 +32,7 @@ def test_what_another_version_tells_more_or_less_does_no_harm() -> None:
 
 
 def test_messages_of_other_kinds_are_passed_over() -> None:
-    assert read(b'{"type": "queue", "after": 3}') is None
+    assert read(b'{"type": "weather", "after": 3}') is None
 
 
 @pytest.mark.parametrize("said", [b"hello", b"[]", b'{"type": "transition"}', b'{"seq": 1}', b""])

@@ -35,10 +35,11 @@ def busy() -> Board:
             seen("unused", age=7509),
             seq=1,
             queue=(place("gemma", 31, overdue=True, behind="qwen"), place("qwen", 2)),
-        )
+        ),
+        NOW,
     )
-    board.hear(change(2, "stopped", "broken", LONG_ERROR))
-    board.hear(change(3, "ready", "qwen"))
+    board.hear(change(2, "stopped", "broken", LONG_ERROR), NOW)
+    board.hear(change(3, "ready", "qwen"), NOW)
     board.models["qwen"].in_flight = 2
     return board
 
@@ -70,9 +71,9 @@ def test_a_screen_of_160_columns_has_more() -> None:
 def test_no_screen_is_left_by_what_there_is_too_much_of(width: int, height: int) -> None:
     board = Board()
     models = [seen(f"model-{n:02}", "ready") for n in range(60)]
-    board.hear(snapshot(*models, queue=tuple(place(f"model-{n:02}") for n in range(30))))
+    board.hear(snapshot(*models, queue=tuple(place(f"model-{n:02}") for n in range(30))), NOW)
     for n in range(1, 400):
-        board.hear(change(n, "ready", f"model-{n % 60:02}"))
+        board.hear(change(n, "ready", f"model-{n % 60:02}"), NOW)
     lines = drawn(board, width=width, height=height)
     assert all(len(line) <= width for line in lines)
     assert height < 12 or len(lines) <= height
@@ -80,7 +81,7 @@ def test_no_screen_is_left_by_what_there_is_too_much_of(width: int, height: int)
 
 def test_what_does_not_fit_is_counted() -> None:
     board = Board()
-    board.hear(snapshot(*(seen(f"m{n:02}") for n in range(30)), queue=(place("x"),) * 20))
+    board.hear(snapshot(*(seen(f"m{n:02}") for n in range(30)), queue=(place("x"),) * 20), NOW)
     text = "\n".join(drawn(board))
     models, queued = re.findall(r"and (\d+) more", text)
     assert int(models) == 30 - len(re.findall(r"^m\d\d ", text, re.MULTILINE))
@@ -94,17 +95,17 @@ def test_a_lost_connection_is_said_where_one_looks_first() -> None:
 
 def test_what_was_missed_is_said_in_its_place() -> None:
     board = Board()
-    board.hear(snapshot(seq=1))
-    board.hear(change(2, "ready", "before"))
-    board.hear(snapshot(seq=1, instance="two"))
-    board.hear(change(2, "ready", "after"))
+    board.hear(snapshot(seq=1), NOW)
+    board.hear(change(2, "ready", "before"), NOW)
+    board.hear(snapshot(seq=1, instance="two"), NOW)
+    board.hear(change(2, "ready", "after"), NOW)
     text = "\n".join(drawn(board))
     assert text.index("after") < text.index("some were missed") < text.index("before")
 
 
 def test_markup_in_a_name_is_just_text() -> None:
     board = Board()
-    board.hear(snapshot(seen("[red]m[/red]", error="[bold]")))
+    board.hear(snapshot(seen("[red]m[/red]", error="[bold]")), NOW)
     assert any(re.match(r"\[red\]m\[/red\] .*\[bold\]$", line) for line in drawn(board))
 
 

@@ -14,7 +14,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_st
 
 from swapd.ids import Generation, ModelId
 from swapd.policy.life import ModelState, Reason, Transition
-from swapd.supervisor import Waiting
+from swapd.supervisor import ModelView, Waiting
 from swapd.telemetry.lifecycle import LAG
 from tests.web.floor import Floor, floor
 
@@ -130,8 +130,8 @@ def waiting(model: str, waited: float = 0.0, *, overdue: bool = False) -> Waitin
 async def test_the_queue_is_told_to_who_asks_for_it_as_often_as_it_changes() -> None:
     async with floor() as web, listening(web, "?topics=lifecycle,queue") as websocket:
         assert (await heard(websocket))["type"] == "snapshot"
-        empty = {"type": "queue", "after": 0, "queue": [], "doomed": {}}
-        assert await heard(websocket) == empty
+        nothing: dict[str, object] = {"queue": [], "doomed": {}, "in_flight": {}, "backoff": {}}
+        assert await heard(websocket) == {"type": "queue", "after": 0, **nothing}
         web.lifecycle.publish(START)
         assert (await heard(websocket))["type"] == "transition"
         web.models.change(waiting("m", 1.0))
@@ -143,6 +143,23 @@ async def test_the_queue_is_told_to_who_asks_for_it_as_often_as_it_changes() -> 
         assert [place["overdue"] for place in told["queue"]] == [True]
         web.models.change()
         assert (await heard(websocket))["queue"] == []
+
+
+async def test_who_is_served_and_who_backs_off_is_told_with_the_queue() -> None:
+    async with floor() as web, listening(web, "?topics=queue&since=0") as websocket:
+        assert (await heard(websocket))["in_flight"] == {}
+        web.models.seen = ModelView(ModelId("m"), in_flight=2)
+        web.models.change()
+        assert (await heard(websocket))["in_flight"] == {"m": 2}
+        web.models.seen = ModelView(ModelId("m"), backoff=8.0)
+        web.models.change()
+        told = await heard(websocket)
+        assert (told["in_flight"], told["backoff"]) == ({}, {"m": 8.0})
+        web.models.seen = ModelView(ModelId("m"), backoff=7.5)  # it has only become later
+        web.models.change()
+        web.models.seen = ModelView(ModelId("m"))
+        web.models.change()
+        assert (await heard(websocket))["backoff"] == {}
 
 
 async def test_who_asks_for_the_queue_alone_hears_of_nothing_else() -> None:
