@@ -8,6 +8,7 @@ import pty
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -20,6 +21,14 @@ import trio
 from swapd.testing.running import COMMAND, Running, configuration, fake, free_ports, run_swapd
 
 pytestmark = pytest.mark.real_process
+
+#: As a shell starts it: whoever runs these tests in the background may have SIGINT ignored.
+INTERRUPTIBLE = (
+    sys.executable,
+    "-c",
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    "from swapd.cli import main; main()",
+)
 
 #: Seconds that no step of these tests takes on a machine that works.
 LONG = 30
@@ -148,7 +157,7 @@ async def on_a_terminal(*words: str, url: str) -> AsyncIterator[tuple[trio.Proce
         process: trio.Process = await nursery.start(
             partial(
                 trio.run_process,
-                [*COMMAND, *words],
+                [*INTERRUPTIBLE, *words],
                 env={**os.environ, "SWAPD_URL": url, "TERM": "xterm-256color", "COLUMNS": "80"},
                 stdin=theirs,
                 stdout=theirs,
