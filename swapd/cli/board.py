@@ -82,10 +82,10 @@ class Board:
         seen.state, seen.since, seen.pid = change.new, change.time, change.pid
         if change.new == "starting":
             seen.error = None
-        elif change.detail:
+        elif change.failed:
             seen.error = change.detail
         if change.new == "stopped":
-            seen.in_flight, seen.doomed_for, seen.pid, seen.stuck = 0, None, None, None
+            seen.in_flight, seen.doomed_for, seen.stuck, seen.pid = 0, None, None, None
 
 
 def by_weight(models: Iterable[ModelSeen]) -> list[ModelSeen]:

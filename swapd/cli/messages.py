@@ -77,8 +77,16 @@ class Transition(msgspec.Struct, kw_only=True, tag_field="type", tag="transition
     exit_code: int | None = None
     detail: str | None = None
 
+    @property
+    def failed(self) -> bool:
+        """Whether nobody wanted this: its detail then is what went wrong."""
+        return self.reason in _FAILURES
+
 
 Message: TypeAlias = Snapshot | Queue | Transition
+
+#: Reasons that nobody gave.
+_FAILURES = {"crash", "hung", "start_failed"}
 
 _KINDS = {"snapshot", "queue", "transition"}
 

@@ -109,7 +109,8 @@ def _change(change: Transition | None) -> list[Text]:
         return [*[Text()] * 4, Text("some were missed", "bold yellow")]
     when, model, move, reason, detail = transition_cells(change)
     style = _STYLES.get(change.new, "")
-    return [Text(when, "dim"), Text(model), Text(move, style), Text(reason), Text(detail, "red")]
+    grave = "red" if change.failed else ""
+    return [Text(when, "dim"), Text(model), Text(move, style), Text(reason), Text(detail, grave)]
 
 
 def _first(rows: Sequence[T], most: int) -> Sequence[T]:

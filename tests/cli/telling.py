@@ -34,10 +34,16 @@ def snapshot(
     return Snapshot(instance=instance, seq=seq, models=[*models], queue=[*queue])
 
 
-def change(seq: int, new: str, model: str = "a", detail: str | None = None) -> Transition:
-    """Return a transition that happened ``seq`` seconds before now."""
+def change(seq: int, new: str, model: str = "a", failed: str | None = None) -> Transition:
+    """Return a transition of ``seq`` seconds ago; ``failed`` is what went wrong, if it did."""
     return Transition(
-        seq=seq, time=NOW - seq, model=model, old="old", new=new, reason="request", detail=detail
+        seq=seq,
+        time=NOW - seq,
+        model=model,
+        old="old",
+        new=new,
+        reason="crash" if failed else "request",
+        detail=failed,
     )
 
 

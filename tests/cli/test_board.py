@@ -71,9 +71,17 @@ def test_a_beginning_may_have_a_past_that_is_still_to_be_told() -> None:
 
 def test_an_error_stays_until_the_next_start() -> None:
     board = begun()
-    board.hear(change(6, "stopped", detail="exited with code 3"), NOW)
+    board.hear(change(6, "stopped", failed="exited with code 3"), NOW)
     assert board.models["a"].error == "exited with code 3"
     board.hear(change(7, "starting"), NOW)
+    assert board.models["a"].error is None
+
+
+def test_why_it_was_swapped_is_no_error() -> None:
+    board = begun()
+    swap = change(6, "stopping")
+    swap.reason, swap.detail = "swap", "for b by group g, cost 1, after 3.0 s"
+    board.hear(swap, NOW)
     assert board.models["a"].error is None
 
 

@@ -96,7 +96,7 @@ def test_a_transition_is_a_row_or_a_line() -> None:
         "",
     )
     assert transition_line(change(3, "ready")) == "2027-01-15 07:59:57 a: old -> ready (request)"
-    assert transition_line(change(0, "stopped", detail="x\ny")).endswith(" (request): x | y")
+    assert transition_line(change(0, "stopped", failed="x\ny")).endswith(" (crash): x | y")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def test_a_message_is_read_with_all_that_it_tells() -> None:
     assert read(as_told(whole)) == whole
     waiting = Queue(queue=[place("n")], doomed={"m": "n"}, in_flight={"m": 1}, backoff={"o": 2.5})
     assert read(as_told(waiting, after=3)) == waiting
-    assert read(as_told(change(3, "ready", detail="d"))) == change(3, "ready", detail="d")
+    assert read(as_told(change(3, "ready", failed="d"))) == change(3, "ready", failed="d")
 
 
 def test_what_another_version_tells_more_or_less_does_no_harm() -> None:
