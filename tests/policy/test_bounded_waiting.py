@@ -187,6 +187,20 @@ def test_a_full_queue_refuses_who_would_wait_and_serves_who_would_not() -> None:
     )  # fmt: skip
 
 
+def test_a_full_queue_refuses_who_would_wait_beside_a_ready_model_that_has_victims() -> None:
+    groups = {"alone": group("a"), "guests": group("b", "c", swap=False, exclusive=False)}
+    terms = dict.fromkeys((A, B, C), Terms())
+    replay(
+        Scheduler(terms, GroupEviction(groups), Rules(max_queue=1)),
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST),
+        ModelReady(A, G1), Admit(T1, A, G1),
+        RequestArrived(T2, B), StartModel(B, G1, REQUEST),
+        ModelReady(B, G1), Admit(T2, B, G1),
+        RequestArrived(T3, A),  # b must go first, and is busy
+        RequestArrived(T4, A), Refuse(T4, queue_is_full(0.0)),
+    )  # fmt: skip
+
+
 def test_a_full_queue_says_to_come_back_after_the_loads_that_wait() -> None:
     queue = scheduler(max_queue=1)
     queue.handle(RequestArrived(T1, A), now=0.0)
