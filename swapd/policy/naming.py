@@ -37,6 +37,10 @@ class Names:
         self._remote = peer_models
         self._selectors = selectors
 
+    def __contains__(self, name: str) -> bool:
+        """Tell whether ``name`` means a model or a selector."""
+        return self.find(name) is not None or name in self._selectors
+
     def find(self, name: str) -> Target | None:
         """Return the model, swapd's own or a peer's, that ``name`` means, if there is one."""
         return self._local.get(name) or self._remote.get(name)

@@ -10,7 +10,7 @@ from quart.typing import ResponseReturnValue
 from swapd.config.models import Model
 from swapd.ids import ModelId
 from swapd.policy.life import ModelState
-from swapd.web import listing
+from swapd.web import listing, listing_others
 from swapd.web.services import Services
 
 
@@ -24,11 +24,17 @@ def models_views(services: Services) -> Blueprint:
     @views.get("/v1/models")
     @views.get("/models")
     async def list_models() -> ResponseReturnValue:
-        entries = listing.models(
-            [model for model in services.models() if not model.unlisted],
-            loaded=is_loaded,
-            with_aliases=services.config.include_aliases_in_list,
-        )
+        config = services.config
+        entries = [
+            *listing.models(
+                [model for model in services.models() if not model.unlisted],
+                loaded=is_loaded,
+                with_aliases=config.include_aliases_in_list,
+            ),
+            *listing_others.peers(config.peer_models.values()),
+            *listing_others.selectors(config.selectors.values(), services.state),
+            *listing_others.pins(services.profiles.pins, services.names),
+        ]
         return listing.listing(entries, now=int(time.time()))  # noqa: TID251  shown in JSON
 
     @views.get("/running")

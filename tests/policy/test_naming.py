@@ -43,6 +43,12 @@ def test_only_the_exact_name_of_a_model_counts(name: str) -> None:
         NAMES.resolve(name)
 
 
+@pytest.mark.parametrize("name", ["alpha", "gpt-4o", "remote", "there/remote", "any"])
+def test_whatever_means_something_is_known(name: str) -> None:
+    assert name in NAMES
+    assert name.upper() not in NAMES
+
+
 @pytest.mark.parametrize(
     ("name", "hint"),
     [("alhpa", r"; did you mean 'alpha'\?"), ("there/remot", "; did you mean 'there/remote'"),
