@@ -17,9 +17,6 @@ def pending(config: Config) -> Iterator[str]:
     """Yield the keys that ``config`` sets and that change nothing yet."""
     defaults = Server()
     kept = {
-        "peers": bool(config.peers),
-        "selectors": bool(config.selectors),
-        "profiles": bool(config.profiles),
         "captureBuffer": config.capture_buffer_bytes > 0,
         "store": config.store is not None,
     }

@@ -17,9 +17,6 @@ def test_a_plain_configuration_has_its_full_effect() -> None:
 @pytest.mark.parametrize(
     ("written", "named"),
     [
-        ("peers: {p: {proxy: 'http://x', models: [m]}}\n", "peers"),
-        ("profiles: {p: {pins: {x: a}}}\n", "profiles"),
-        ("selectors: {s: {strategy: pin, targets: [a]}}\n", "selectors"),
         ("server: {fastTransport: false}\n", "server.fastTransport"),
         ("captureBuffer: 5\n", "captureBuffer"),
         ("sendLoadingState: true\n", "models.a.sendLoadingState"),
