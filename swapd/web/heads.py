@@ -25,7 +25,7 @@ _TOO_LONG = Problem(
     TARGET_TOO_LONG,
 )
 _TOO_MANY = Problem(f"the request has more than {limits.FIELDS} header fields", HEAD_TOO_LARGE)
-_UNENDED_LINE = Problem("a line of the request's head does not end with CR LF", NOT_HTTP)
+_UNENDED_LINE = Problem("a line of the request ends with LF alone, not with CR LF", NOT_HTTP)
 _FOLDED_LINE = Problem("a header field of the request goes on in a second line", NOT_HTTP)
 _TWO_FRAMINGS = Problem("the request has both Content-Length and Transfer-Encoding", NOT_HTTP)
 _OLD_CHUNKED = Problem("Transfer-Encoding does not exist in HTTP/1.0", NOT_HTTP)
@@ -37,19 +37,25 @@ class StrictConnection(h11.Connection):
 
     #: What is wrong with what came, if it was not h11 that found it.
     fault: Problem | None = None
+    _is_chunked = False
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        """Return the next event, as h11 does.
+        """Return the next event, as h11 does; what comes after the last request is no error.
 
         Raises:
           h11.RemoteProtocolError: What came is no HTTP, or ``fault`` says why it is refused.
         """
         is_head = self.their_state is h11.IDLE
-        received = self.trailing_data[0] if is_head else b""
+        received = self.trailing_data[0] if is_head or self._is_chunked else b""
+        if self.their_state in {h11.MUST_CLOSE, h11.CLOSED} and self.trailing_data[0]:
+            return h11.NEED_DATA
         event = super().next_event()
         if isinstance(event, h11.Request):
-            left = len(self.trailing_data[0])
-            self.fault = _fault_of_head(received[: len(received) - left]) or _fault_of(event)
+            self._is_chunked = (b"transfer-encoding", b"chunked") in event.headers
+            self.fault = _fault_of_head(self._taken_of(received)) or _fault_of(event)
+        elif isinstance(event, h11.EndOfMessage):
+            self._is_chunked = False
+            self.fault = _fault_of_lines(self._taken_of(received))
         elif is_head:
             self.fault = _fault_of_size(received)
         if self.fault is not None:
@@ -58,6 +64,9 @@ class StrictConnection(h11.Connection):
                 self.fault.message, error_status_hint=self.fault.kind.status
             )
         return event
+
+    def _taken_of(self, received: bytes) -> bytes:
+        return received[: len(received) - len(self.trailing_data[0])]
 
 
 def _fault_of_size(head: bytes) -> Problem | None:
@@ -69,13 +78,14 @@ def _fault_of_size(head: bytes) -> Problem | None:
 
 
 def _fault_of_head(head: bytes) -> Problem | None:
-    if fault := _fault_of_size(head):
-        return fault
-    if _BARE_LF.search(head):
+    too_many = _TOO_MANY if head.count(b"\n") - 2 > limits.FIELDS else None
+    return _fault_of_size(head) or _fault_of_lines(head) or too_many
+
+
+def _fault_of_lines(lines: bytes) -> Problem | None:
+    if _BARE_LF.search(lines):
         return _UNENDED_LINE
-    if _FOLDED.search(head):
-        return _FOLDED_LINE
-    return _TOO_MANY if head.count(b"\n") - 2 > limits.FIELDS else None
+    return _FOLDED_LINE if _FOLDED.search(lines) else None
 
 
 def _fault_of(request: h11.Request) -> Problem | None:

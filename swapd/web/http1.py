@@ -10,23 +10,31 @@ Rule 3: a websocket handshake that was refused ends its connection, and what com
     answer is dropped.  Hypercorn would answer it once more, an error that ends the server.
 Rule 4: websocket pings end with their websocket, not at the next ping.
 Rule 5: what could be read in two ways is no request (web/heads.py).
+Rule 6: a message on a websocket that is too large ends its connection.  Hypercorn says so to the
+    client, and goes on to keep what comes of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from enum import Enum, auto
 from typing import Any
 
 import h11
 import trio
 from hypercorn.events import Closed, Event, RawData
+from hypercorn.protocol.events import StreamClosed
 from hypercorn.protocol.h11 import H11Protocol, H11WSConnection
 from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.trio.task_group import TaskGroup
+from hypercorn.typing import H11SendableEvent
 
 from swapd.web.errors import LATE, Problem, envelope, unreadable
 from swapd.web.heads import StrictConnection
+
+#: What comes then is nothing that is answered: after an error, or after the last request.
+_PAST_READING = frozenset({h11.ERROR, h11.MUST_CLOSE, h11.CLOSED})
 
 
 class Owed(Enum):
@@ -40,7 +48,7 @@ class Owed(Enum):
 
 
 class Http1Protocol(H11Protocol):
-    """HTTP/1 and websockets, and nothing else (rules 1, 2, 3 and 5)."""
+    """HTTP/1 and websockets, and nothing else (rules 1, 2, 3, 5 and 6)."""
 
     connection: StrictConnection | H11WSConnection
 
@@ -50,7 +58,9 @@ class Http1Protocol(H11Protocol):
         self.connection = StrictConnection(
             h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size
         )
+        self._message_limit = self.config.websocket_max_message_size
         self._is_late = False
+        self._drops_all = False
 
     @property
     def owed(self) -> Owed:
@@ -65,7 +75,7 @@ class Http1Protocol(H11Protocol):
     def has_unread(self) -> bool:
         """Tell whether the client has sent, or is sending, what nobody will read."""
         is_sending = self.connection.their_state in {h11.SEND_BODY, h11.ERROR}
-        return is_sending or bool(self.connection.trailing_data[0])
+        return is_sending or self._drops_all or bool(self.connection.trailing_data[0])
 
     async def give_up(self) -> None:
         """Tell the client that its time is over, and end the connection."""
@@ -75,13 +85,18 @@ class Http1Protocol(H11Protocol):
     async def handle(self, event: Event) -> None:
         """Take what came, but for empty lines between requests and what follows an error."""
         if isinstance(event, RawData):
-            if self.connection.their_state is h11.ERROR or self._is_shaking_hands():
+            if self._drops_all or self._is_shaking_hands():
+                return
+            if self.connection.their_state in _PAST_READING:
                 return  # it would be one more error
             if event.data.startswith((b"\r", b"\n")) and self._is_between_requests():
                 event = RawData(event.data.lstrip(b"\r\n"))
                 if not event.data:
                     return  # to pass on nothing would be to tell of the end
         await super().handle(event)
+        if isinstance(self.stream, WSStream) and self.stream.buffer.length > self._message_limit:
+            self._drops_all = True
+            await self.stream_send(StreamClosed(stream_id=self.stream.stream_id))
 
     def _is_shaking_hands(self) -> bool:
         return isinstance(self.stream, WSStream) and not self.stream.handshake.accepted
@@ -109,8 +124,14 @@ class Http1Protocol(H11Protocol):
             (b"connection", b"close"),
         ]
         head = h11.Response(status_code=problem.kind.status, headers=headers)
-        for event in (head, h11.Data(data=body), h11.EndOfMessage()):
-            await self._send_h11_event(event)
+        events = (head, h11.Data(data=body), h11.EndOfMessage())
+        # In one piece: whoever serves the request may be about to begin its own answer.
+        await self.send(RawData(b"".join(self._bytes_of(event) for event in events)))
+
+    def _bytes_of(self, event: H11SendableEvent) -> bytes:
+        with suppress(h11.LocalProtocolError):  # the answer to HEAD has no body
+            return self.connection.send(event) or b""
+        return b""
 
     def _problem(self, status_code: int) -> Problem:
         if self._is_late:

@@ -15,6 +15,7 @@ from swapd.web.limits import Patience
 from swapd.web.live_connection import STATE_KEY
 from tests.web.raw import (
     OPEN_WEBSOCKET,
+    Flood,
     answering,
     receive_until,
     relaying,
@@ -149,3 +150,72 @@ async def test_a_client_gone_before_it_was_accepted_hurts_nobody() -> None:
         assert b"hello" in await served.ask(
             GET_HELLO.replace(b"x\r\n", b"x\r\nconnection: close\r\n")
         )
+
+
+# --- more than one request on a connection
+
+
+GET_LAST = GET_HELLO.replace(b"x\r\n", b"x\r\nconnection: close\r\n")
+
+
+@pytest.mark.parametrize("behind", [GET_HELLO, GET_HELLO * 100_000, b"\0" * 100, b"\r\n"])
+async def test_what_comes_behind_the_last_request_is_dropped_and_its_answer_is_not(
+    behind: bytes,
+) -> None:
+    async with serving(relaying({})) as served:
+        answer = await served.ask(GET_LAST + behind)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"\r\n\r\nhello")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+async def test_what_comes_behind_the_last_request_later_is_dropped_too() -> None:
+    answered = trio.Event()
+
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        await client.body()
+        await answered.wait()
+        await client.begin(200, [])
+        await client.finish()
+
+    async with serving(answering(relay)) as served, await served.connect() as client:
+        await client.send_all(b"GET / HTTP/1.0\r\n\r\n")
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        await client.send_all(GET_HELLO)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        answered.set()
+        answer = await rest(client)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+async def test_a_request_that_is_none_is_told_so_after_the_answers_before_it() -> None:
+    async with serving(relaying({})) as served:
+        answer = await served.ask(GET_HELLO * 2 + b"no request\r\n\r\n" + GET_HELLO)
+    first, *others, last = answer.split(b"HTTP/1.1 ")
+    assert first == b""
+    assert [other[:3] for other in others] == [b"200", b"200"]
+    assert last.startswith(b"400")
+
+
+async def test_a_body_that_is_no_http_breaks_an_answer_off_that_is_not_read() -> None:
+    """The connection must end although its answer is stuck in a send."""
+    flood = Flood()
+    head = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    async with (
+        serving(answering(flood.relay)) as served,
+        await served.connect(receive_buffer=4096) as client,
+    ):
+        await client.send_all(head)
+        await flood.stuck.wait()
+        await client.send_all(b"zz\r\n")
+        await flood.ended.wait()
+
+
+async def test_the_answer_to_head_that_is_refused_has_no_body() -> None:
+    async with serving(relaying({})) as served:
+        answer = await served.ask(
+            b"HEAD /hello HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"
+        )
+    assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 200"))
+    assert answer.endswith(b"\r\n\r\n")
