@@ -78,7 +78,7 @@ class App:
         self._ending = Ending()
         self._guardian = Guardian()
         self._lifecycle = Lifecycle()
-        self._pools = Pools(_urls(config))
+        self._pools = Pools(config.models)
         self._peers = Peers(config.peers)
         self._servers = Servers(self._guardian, hurry=self._ending.kill)
         self._supervisor = Supervisor(
@@ -189,7 +189,7 @@ class App:
         """Go over to ``config``, in which the processes of ``changed`` are others."""
         wanted = {*newly_preloaded(self._config, config), *(changed & {*config.preload})}
         self._config = config
-        self._pools.reconfigure(_urls(config))
+        self._pools.reconfigure(config.models)
         self._peers.reconfigure(config.peers)
         self._services.reconfigure(config)
         self._supervisor.reconfigure(
@@ -224,7 +224,3 @@ class App:
 
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-def _urls(config: Config) -> dict[ModelId, str]:
-    return {model.id: model.proxy for model in config.models.values()}

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from swapd.config.peers import PeerModel
 from swapd.config.selectors import Target
-from swapd.errors import UpstreamFailed, UpstreamUnreachable
+from swapd.errors import UpstreamFailed, UpstreamTooSlow, UpstreamUnreachable
 from swapd.ids import ModelId
 from swapd.leases import Lease
 from swapd.supervisor import Supervisor
@@ -54,6 +54,7 @@ class Dispatch:
         Raises:
           ModelUnavailable: The model could not be started, or was unloaded.
           TooManyRequests: The model is at its limit.
+          UpstreamTooSlow: The server did not begin to answer in time.
           UpstreamFailed: The server broke the exchange; says what its process died of.
         """
         if isinstance(target, PeerModel):
@@ -99,6 +100,6 @@ async def _explained(error: UpstreamFailed, lease: Lease) -> UpstreamFailed:
     cause = await lease.cause_of_death(OBITUARY)
     what = f"{lease.model}: {error}"
     if not cause:
-        return UpstreamFailed(what)
+        return UpstreamTooSlow(what) if isinstance(error, UpstreamTooSlow) else UpstreamFailed(what)
     kind = UpstreamUnreachable if isinstance(error, UpstreamUnreachable) else UpstreamFailed
     return kind(f"{what}; its process {cause}")

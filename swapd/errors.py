@@ -18,6 +18,7 @@
 #     │   └── ModelUnavailable   not startable, unloaded, or swapd is ending
 #     │       └── ModelTooSlow       not ready in time
 #     └── UpstreamFailed     the model's server broke the exchange
+#         ├── UpstreamTooSlow        it did not begin to answer in time
 #         └── UpstreamUnreachable    nothing of the request can have reached it
 
 from __future__ import annotations
@@ -109,6 +110,10 @@ class ModelTooSlow(ModelUnavailable):
 
 class UpstreamFailed(RequestError):
     """The model's server broke the exchange before its end."""
+
+
+class UpstreamTooSlow(UpstreamFailed):
+    """The model's server did not begin to answer within the time that it has."""
 
 
 class UpstreamUnreachable(UpstreamFailed):

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from functools import partial
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import trio
 
@@ -17,6 +17,7 @@ from swapd.process.actor import RunServer
 from swapd.process.child import ServerSpec, Stopping, run_server
 from swapd.process.guardian import Guardian
 from swapd.process.health import Liveness, Probe
+from swapd.process.ports import Address
 from swapd.upstream.probe import Prober
 
 
@@ -76,9 +77,11 @@ def _probe_of(model: Model) -> Probe | None:
     return Prober(model.proxy, checks).probe if checks else None
 
 
-def _local_address(url: str) -> tuple[str, int] | None:
+def _local_address(url: str) -> Address | None:
     """Return where a server on this machine will listen, or None if it is elsewhere."""
     parts = urlsplit(url)
+    if parts.scheme == "unix":
+        return unquote(parts.path)
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return (host, port) if host == "localhost" or _is_loopback(host) else None

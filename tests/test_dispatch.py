@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from swapd.dispatch import OBITUARY, Dispatch
-from swapd.errors import ModelUnavailable, UpstreamFailed, UpstreamUnreachable
+from swapd.errors import ModelUnavailable, UpstreamFailed, UpstreamTooSlow, UpstreamUnreachable
 from swapd.ids import Generation, ModelId
 from swapd.testing.world import World, open_world
 from swapd.upstream.bodies.body import Body
@@ -125,6 +125,16 @@ async def test_that_happens_once(nursery: trio.Nursery, autojump_clock: MockCloc
     with pytest.raises(UpstreamFailed, match=r"a: could not connect: .*; its process exited with"):
         await send(world, server, client)
     assert server.asked == [1, 2]
+
+
+async def test_a_process_that_lives_and_does_not_answer_in_time_is_too_slow(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A)
+    server, client = Server(only_of({1: UpstreamTooSlow("no answer within 60 s")})), Client()
+    with pytest.raises(UpstreamTooSlow, match=r"^a: no answer within 60 s$"):
+        await send(world, server, client)
+    assert server.asked == [1]
 
 
 async def test_a_process_that_lives_and_takes_no_connection_is_an_error_at_once(

@@ -6,7 +6,7 @@ Each function returns the text that is kept, or raises ValueError saying what is
 from __future__ import annotations
 
 import re
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 _DURATION = re.compile(r"[-+]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|μs|ms|s|m|h))+")
 _DURATION_PART = re.compile(r"([0-9.]+)([a-zµμ]+)")
@@ -17,16 +17,20 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@*\s]+/?", re.IGNORECASE)
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def http_url(text: str) -> str:
-    """Keep the URL of a server.
+def server_url(text: str) -> str:
+    """Keep the URL of a server: by http, by https, or of a socket in the file system.
 
     Raises:
-        ValueError: It is no http or https URL with a host, or its port is no port.
+        ValueError: It is no such URL, has no host, or its port is no port.
     """
     _only_url_characters(text)
     parts = _split(text)
+    if parts.scheme == "unix":
+        if parts.netloc or parts.query or parts.fragment or not re.match("/+[^/]", parts.path):
+            raise ValueError("must be unix:/PATH, with the whole path of a socket")
+        return text
     if parts.scheme not in _DEFAULT_PORTS:
-        raise ValueError("must be a URL that begins with http:// or https://")
+        raise ValueError("must be a URL that begins with http://, https:// or unix:/")
     if not parts.hostname:
         raise ValueError("must be a URL with a host")
     if parts.port == 0:
@@ -34,15 +38,18 @@ def http_url(text: str) -> str:
     return text
 
 
-def host_and_port(url: str) -> tuple[str, int] | None:
-    """Return whom ``url`` connects to, all names of this machine being one; None for no URL."""
+def place_of(url: str) -> str | None:
+    """Return what ``url`` connects to, all names of this machine being one; None for no URL."""
     try:
-        parts = urlsplit(http_url(url))
+        parts = urlsplit(server_url(url))
     except ValueError:
         return None
+    if parts.scheme == "unix":
+        return f"the socket {unquote(parts.path)}"
     host = (parts.hostname or "").lower()
     here = host in ("localhost", "0.0.0.0", "::1", "::") or host.startswith("127.")
-    return "localhost" if here else host, parts.port or _DEFAULT_PORTS[parts.scheme]
+    port = parts.port or _DEFAULT_PORTS[parts.scheme]
+    return f"port {port} of {'localhost' if here else host}"
 
 
 def health_path(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
 from swapd.config.filters import Filters, ModelFilterSettings
-from swapd.config.formats import env_entry, health_path, http_url, without_nul
+from swapd.config.formats import env_entry, health_path, server_url, without_nul
 from swapd.config.section import (
     OWN,
     Data,
@@ -107,9 +107,10 @@ class ModelSettings(Section):
         default="",
         description="The command that stops it; ${PID} is its process ID. Default: SIGTERM.",
     )
-    proxy: Annotated[Text, AfterValidator(http_url)] = Field(
+    proxy: Annotated[Text, AfterValidator(server_url)] = Field(
         default=DEFAULT_PROXY,
-        description="The URL of the model's server. Default: http://localhost:${PORT}.",
+        description="The URL of the model's server: http://, https:// or unix:/PATH. "
+        "Default: http://localhost:${PORT}.",
     )
     aliases: tuple[Item, ...] = Field(
         default=(), description="Other names that clients may use for the model. Default: none."

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from swapd.config.filters import Filters, FilterSettings
-from swapd.config.formats import header_value, http_url, word
+from swapd.config.formats import header_value, server_url, word
 from swapd.config.section import Item, Section, Text
 from swapd.config.timeouts import PeerTimeouts
 
@@ -16,8 +16,8 @@ from swapd.config.timeouts import PeerTimeouts
 class PeerSettings(Section):
     """What the file says under ``peers.<id>``."""
 
-    proxy: Annotated[Text, AfterValidator(http_url)] = Field(
-        default="", description="The URL of the server. Required."
+    proxy: Annotated[Text, AfterValidator(server_url)] = Field(
+        default="", description="The URL of the server: http://, https:// or unix:/PATH. Required."
     )
     api_key: Annotated[Text, AfterValidator(header_value)] = Field(
         default="",

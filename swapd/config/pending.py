@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from swapd.config.models import Model
 from swapd.config.schema import Config
 from swapd.config.server import Server
-from swapd.config.timeouts import Timeouts
 
 
 def pending(config: Config) -> Iterator[str]:
@@ -32,7 +31,6 @@ def pending(config: Config) -> Iterator[str]:
 def _pending_of(model: Model) -> Iterator[str]:
     kept = {
         "sendLoadingState": model.send_loading_state,
-        "timeouts": model.timeouts != Timeouts(),
         "compat.ignoreWebsockets": model.ignore_websockets,
     }
     yield from (key for key, is_set in kept.items() if is_set)

@@ -11,7 +11,7 @@ from itertools import combinations
 from types import MappingProxyType
 from typing import TypeAlias
 
-from swapd.config.formats import host_and_port
+from swapd.config.formats import place_of
 from swapd.config.matrix import Matrix
 from swapd.config.models import Model
 from swapd.config.namespace import Namespace
@@ -59,15 +59,15 @@ def routing_of(
 def check_ports(
     models: Mapping[ModelId, Model], together: MayRunTogether, reporter: Reporter
 ) -> None:
-    """Report models that may run together although they listen on the same port."""
-    by_port: dict[tuple[str, int], list[ModelId]] = {}
+    """Report models that may run together although they listen at the same place."""
+    by_place: dict[str, list[ModelId]] = {}
     for name, model in models.items():
-        if address := host_and_port(model.proxy):
-            by_port.setdefault(address, []).append(name)
-    for (host, port), sharing in by_port.items():
+        if place := place_of(model.proxy):
+            by_place.setdefault(place, []).append(name)
+    for place, sharing in by_place.items():
         for first, second in combinations(sharing, 2):
             if together(first, second):
-                message = f"{quoted(first)} uses port {port} of {host} too, and may run beside it"
+                message = f"{quoted(first)} uses {place} too, and may run beside it"
                 reporter.report(("models", second, "proxy"), message)
 
 

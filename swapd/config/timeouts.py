@@ -22,8 +22,8 @@ class Timeouts(Section):
     response_header: Whole = Field(
         default=0,
         ge=0,
-        description="Seconds until the head of the response must be there; 0 is no limit. "
-        "Default: 0.",
+        description="Seconds from the end of the request until the head of the response must be "
+        "there; 0 is no limit. Default: 0.",
     )
     tls_handshake: Whole = Field(
         default=10,
@@ -33,8 +33,8 @@ class Timeouts(Section):
     expect_continue: Whole = Field(
         default=1,
         ge=0,
-        description="Seconds to wait for `100 Continue` where a client asks for it; 0 sends the "
-        "body at once. Default: 1.",
+        description="Without effect: swapd itself answers clients that wait for `100 Continue`. "
+        "Default: 1.",
     )
     idle_conn: Whole = Field(
         default=90,
@@ -49,6 +49,6 @@ class PeerTimeouts(Timeouts):
     response_header: Whole = Field(
         default=60,
         ge=0,
-        description="Seconds until the head of the response must be there; 0 is no limit. "
-        "Default: 60.",
+        description="Seconds from the end of the request until the head of the response must be "
+        "there; 0 is no limit. Default: 60.",
     )

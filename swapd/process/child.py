@@ -19,7 +19,7 @@ import trio
 from swapd.policy.life import Reason
 from swapd.process.guarded import KILL_PATIENCE, LaunchFailed
 from swapd.process.health import Liveness, Probe, wait_until_hung, wait_until_ready
-from swapd.process.ports import who_answers
+from swapd.process.ports import Address, who_answers
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ class ServerSpec:
     #: Asked when it is to stop: how may change while it runs.
     stopping: Callable[[], Stopping] = Stopping
     #: Where it will listen, if on this machine; checked to be free before the launch.
-    address: tuple[str, int] | None = None
+    address: Address | None = None
     start_timeout: float = 120.0
     #: Asked all the time while it is ready: how it is watched may change while it runs.
     liveness: Callable[[], Liveness] = Liveness
@@ -125,10 +125,8 @@ async def run_server(
       hurry: Once set, stopping has no grace any more.
     """
     if spec.address is not None and (where := await who_answers(spec.address)):
-        port = spec.address[1]
-        return (
-            f"port {port} is already in use: something answers on {where} that swapd did not start"
-        )
+        what = "the socket" if isinstance(spec.address, str) else f"port {spec.address[1]}"
+        return f"{what} is already in use: something answers on {where} that swapd did not start"
     deadline = trio.current_time() + spec.start_timeout
     process: Process | None = None
     try:

@@ -1,174 +1,54 @@
-"""Opens connections to a server and moves bytes over them.  Knows no HTTP.
-
-Rule 1: sending never waits.  What does not fit into the socket goes out while ``receive``
-    waits, so a server that answers before it has read everything can never deadlock us.
-Rule 2: the socket is tried first and waited for only when it would block: a wait costs four
-    times as much as the system call that it saves.
-"""
+"""Connects to a server, by TCP or by a socket in the file system.  Sends and receives nothing."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Protocol
 
 import trio
 
-_RECEIVE_BYTES = 64 * 1024
 
-#: The most that is given to the kernel before other tasks may run again.
-_SEND_BYTES = 1024 * 1024
+class Dialer(Protocol):
+    """Connects to one place."""
 
-#: A server that is always faster than we are must not starve the other tasks: after so many
-#: receives that did not wait, one yields.
-_RECEIVES_PER_YIELD = 16
-
-
-class Source(Protocol):
-    """What is to be sent, piece by piece."""
-
-    async def read(self) -> bytes:
-        """Return the next piece; empty at the end."""
-
-
-class Wire:
-    """One connected socket, used by one task at a time."""
-
-    __slots__ = ("_closed", "_receives", "_refused", "_rest", "_socket", "_unsent", "taken")
-
-    def __init__(self, connected: socket.socket) -> None:
-        """Own ``connected``, which must not block."""
-        self._socket = connected
-        self._unsent: list[memoryview] = []
-        self._rest: Source | None = None
-        self._receives = 0
-        self._refused = False
-        self._closed = False
-        #: How many bytes the kernel took so far; of any others the server has not read one.
-        self.taken = 0
-
-    @property
-    def sent(self) -> bool:
-        """Tell whether the kernel took everything."""
-        return not self._unsent and self._rest is None and not self._refused
-
-    def send(self, *parts: bytes, rest: Source | None = None) -> None:
-        """Give the kernel what it takes at once; what is left goes out while ``receive`` waits.
-
-        Never fails: what a broken connection means depends on what there is to receive.
-
-        Args:
-          parts: What there is, in order.
-          rest: What follows them, read when there is room for it.
-        """
-        self._unsent.extend(memoryview(part) for part in parts if part)
-        self._rest = rest
-        self._push()
-
-    async def receive(self) -> bytes:
-        """Wait for what the server sends next; empty at its end.
+    async def dial(self) -> socket.socket:
+        """Return a connected socket that does not block.
 
         Raises:
-          OSError: The connection broke.
+          OSError: Nobody answers there; ``reason_of`` says why.
         """
-        await self._yield_now_and_then()
-        while True:
-            if self._rest is not None and not self._unsent:
-                await self._read_on(self._rest)
-            if self._unsent:
-                self._push()
-            try:
-                return self._socket.recv(_RECEIVE_BYTES)
-            except BlockingIOError:
-                if self._unsent or self._rest is None:
-                    await self._wait()
-
-    def is_quiet(self) -> bool:
-        """Tell whether nothing came while nobody listened: no end, no stray bytes."""
-        try:
-            self._socket.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        return False
-
-    def close(self) -> None:
-        """Close at once.  Closing again does nothing."""
-        if not self._closed:
-            self._closed = True
-            trio.lowlevel.notify_closing(self._socket)
-            self._socket.close()
-
-    async def _read_on(self, rest: Source) -> None:
-        if piece := await rest.read():
-            self._unsent.append(memoryview(piece))
-        else:
-            self._rest = None
-
-    def _push(self) -> None:
-        room = _SEND_BYTES
-        try:
-            while self._unsent and room > 0:
-                sent = self._socket.send(self._unsent[0][:room])
-                room -= sent
-                self.taken += sent
-                self._unsent[0] = self._unsent[0][sent:]
-                if not self._unsent[0]:
-                    del self._unsent[0]
-        except BlockingIOError:
-            return
-        except OSError:
-            # It takes no more.  It may have answered before (a 413, say): receive will tell.
-            self._refused = True
-            self._unsent.clear()
-            self._rest = None
-
-    async def _yield_now_and_then(self) -> None:
-        self._receives += 1
-        if self._receives % _RECEIVES_PER_YIELD:
-            await trio.lowlevel.checkpoint_if_cancelled()
-        else:
-            await trio.lowlevel.checkpoint()
-
-    async def _wait(self) -> None:
-        if not self._unsent:
-            await trio.lowlevel.wait_readable(self._socket)
-            return
-        async with trio.open_nursery() as nursery:
-
-            async def wait_writable() -> None:
-                await trio.lowlevel.wait_writable(self._socket)
-                nursery.cancel_scope.cancel(reason="writable")
-
-            nursery.start_soon(wait_writable)
-            await trio.lowlevel.wait_readable(self._socket)
-            nursery.cancel_scope.cancel(reason="readable")
 
 
-class Dialer:
+class TcpDialer:
     """Connects to one host and port."""
 
-    def __init__(self, host: str, port: int) -> None:
-        """Connect nowhere yet."""
+    def __init__(self, host: str, port: int, *, keep_alive: int = 0) -> None:
+        """Connect nowhere yet.
+
+        Args:
+          host: Its name or address.
+          port: There.
+          keep_alive: Seconds between the probes by which a silent server that vanished is noticed;
+            0 or less is none.
+        """
         self._host = host
         self._port = port
+        self._keep_alive = keep_alive
         # ``localhost`` is ::1 and 127.0.0.1, and many a server listens on one of them only.
         self._answered: str | None = None
 
-    async def dial(self) -> Wire:
-        """Connect to the first of the host's addresses that answers.
-
-        Raises:
-          OSError: No address does; ``reason_of`` says why.
-        """
+    async def dial(self) -> socket.socket:
+        """Connect to the first of the host's addresses that answers."""
         stream = await self._open_remembered() or await self._open()
-        connected = socket.socket(fileno=stream.socket.detach())
-        connected.setblocking(False)
-        return Wire(connected)
+        connected = _detached(stream)
+        if self._keep_alive > 0:
+            _probe_every(connected, self._keep_alive)
+        return connected
 
     async def _open_remembered(self) -> trio.SocketStream | None:
         if self._answered is not None:
@@ -181,9 +61,40 @@ class Dialer:
         stream = await trio.open_tcp_stream(self._host, self._port)
         address = stream.socket.getpeername()[0]
         # Only on this host: elsewhere the resolver may have a new answer every time.
-        if ipaddress.ip_address(address).is_loopback:
+        if ipaddress.ip_address(address.partition("%")[0]).is_loopback:
             self._answered = address
         return stream
+
+
+class UnixDialer:
+    """Connects to a socket in the file system."""
+
+    def __init__(self, path: str) -> None:
+        """Connect nowhere yet."""
+        self._path = path
+
+    async def dial(self) -> socket.socket:
+        """Connect to whoever listens there."""
+        return _detached(await trio.open_unix_socket(self._path))
+
+
+def _detached(stream: trio.SocketStream) -> socket.socket:
+    connected = socket.socket(fileno=stream.socket.detach())
+    connected.setblocking(False)
+    return connected
+
+
+#: The options that set how long a connection is silent before the first probe; macOS has another.
+_IDLE_OPTIONS = ("TCP_KEEPIDLE", "TCP_KEEPALIVE")
+
+
+def _probe_every(connected: socket.socket, seconds: int) -> None:
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name in (*_IDLE_OPTIONS, "TCP_KEEPINTVL"):
+        if hasattr(socket, name):
+            # What the kernel finds too long it refuses; its own default is as good then.
+            with suppress(OSError):
+                connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
 
 
 def reason_of(error: OSError) -> str:
@@ -195,6 +106,8 @@ def _reasons(error: BaseException) -> Iterator[str]:
     if isinstance(error, BaseExceptionGroup):
         for part in error.exceptions:
             yield from _reasons(part)
+    elif isinstance(error, ssl.SSLError):
+        yield _of_tls(error)
     elif isinstance(error, OSError) and error.errno is not None:
         # Resolver errors have numbers of their own, and bring their text.  Trio's text names
         # the address; ours comes behind the URL.
@@ -205,3 +118,14 @@ def _reasons(error: BaseException) -> Iterator[str]:
         yield from _reasons(error.__cause__)
     else:
         yield str(error)
+
+
+def _of_tls(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate cannot be trusted: {error.verify_message.rstrip('.').lower()};"
+            " SSL_CERT_FILE can name one to trust"
+        )
+    if error.reason == "WRONG_VERSION_NUMBER":
+        return "it speaks no TLS there; is it http:// rather than https://?"
+    return f"no TLS: {(error.reason or 'the handshake broke off').replace('_', ' ').lower()}"

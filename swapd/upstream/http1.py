@@ -10,16 +10,19 @@ Rule 3: the end of a message is an end only if its framing says so.
 from __future__ import annotations
 
 import errno
+import math
 from collections import deque
 from collections.abc import Sequence
-from urllib.parse import SplitResult, urlsplit
 
 import trio
 
-from swapd.errors import CannotStart, UpstreamFailed, UpstreamUnreachable
+from swapd.config.timeouts import Timeouts
+from swapd.errors import UpstreamFailed, UpstreamTooSlow, UpstreamUnreachable
 from swapd.upstream.bodies.body import Body
-from swapd.upstream.dial import Dialer, Wire, reason_of
+from swapd.upstream.dial import reason_of
 from swapd.upstream.message import Message
+from swapd.upstream.origin import Origin
+from swapd.upstream.wire import Wire
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -28,46 +31,7 @@ _SMALL_BODY_BYTES = 64 * 1024
 
 _ALWAYS_SIZED = (b"POST", b"PUT", b"PATCH")
 
-
-class Origin:
-    """Where a server is, and what its URLs begin with."""
-
-    def __init__(self, base_url: str) -> None:
-        """Read ``base_url``, ``http://host:port/path?query``.
-
-        Raises:
-          CannotStart: It is no such URL.
-        """
-        url = _split(base_url)
-        host, port = url.hostname or "", url.port or 80
-        netloc = url.netloc.rpartition("@")[2]
-        self.name = f"{url.scheme}://{netloc}"
-        self.host_header = netloc.encode("ascii")
-        self.dialer = Dialer(host, port)
-        self._path = url.path.rstrip("/").encode("ascii")
-        self._query = url.query.encode("ascii")
-
-    def target(self, target: bytes) -> bytes:
-        """Return ``target`` behind the base path and query.  Its own bytes stay as they are."""
-        if self._path or not target.startswith(b"/"):
-            target = self._path + b"/" + target.removeprefix(b"/")
-        if self._query:
-            path, _, query = target.partition(b"?")
-            target = path + b"?" + self._query + (b"&" + query if query else b"")
-        return target
-
-
-def _split(base_url: str) -> SplitResult:
-    try:
-        url = urlsplit(base_url)
-        if url.scheme in ("https", "unix"):
-            raise CannotStart(f"{base_url}: {url.scheme} is not supported yet, only http is")
-        if url.scheme != "http" or not url.hostname or not base_url.isascii():
-            raise CannotStart(f"{base_url}: not a URL of the form http://host:port")
-        url.port  # noqa: B018 - reading it is the check
-    except ValueError as error:
-        raise CannotStart(f"{base_url}: {error}") from error
-    return url
+_TIMEOUTS = Timeouts()
 
 
 class Response:
@@ -112,21 +76,14 @@ class Pool:
     """Connections to one server.  Idle ones are kept, youngest first in use."""
 
     def __init__(
-        self,
-        base_url: str,
-        *,
-        connect_timeout: float = 30.0,
-        idle_timeout: float = 90.0,
-        max_idle: int = 32,
+        self, base_url: str, timeouts: Timeouts = _TIMEOUTS, *, max_idle: int = 32
     ) -> None:
-        """Connect nowhere yet.  All durations are in seconds.
+        """Connect nowhere yet.
 
         Raises:
           CannotStart: ``base_url`` cannot be used.
         """
-        self._origin = Origin(base_url)
-        self._connect_timeout = connect_timeout
-        self._idle_timeout = idle_timeout
+        self._origin = Origin(base_url, timeouts)
         self._max_idle = max_idle
         self._idle: deque[tuple[Wire, float]] = deque()  # oldest first, with when it was left
         self._closed = False
@@ -135,6 +92,10 @@ class Pool:
     def is_closed(self) -> bool:
         """Tell whether it keeps connections no more."""
         return self._closed
+
+    def wait_by(self, timeouts: Timeouts) -> None:
+        """Wait no longer than ``timeouts`` say from now on."""
+        self._origin.timeouts = timeouts
 
     async def request(
         self, method: bytes, target: bytes, headers: Headers, body: bytes | Body
@@ -145,6 +106,7 @@ class Pool:
 
         Raises:
           UpstreamUnreachable: Nothing of the request can have reached the server.
+          UpstreamTooSlow: The server did not begin to answer in time.
           UpstreamFailed: The server broke off before its answer.
         """
         if isinstance(body, bytes):
@@ -157,7 +119,7 @@ class Pool:
         try:
             return await self._ask(wire, message, head, body)
         except UpstreamFailed as error:
-            if not message.untouched:
+            if not message.untouched or isinstance(error, UpstreamTooSlow):
                 raise
             was_sent = not isinstance(error, UpstreamUnreachable)
         # The server left while we were asking: it closes connections that were idle for
@@ -185,7 +147,7 @@ class Pool:
             self._idle.popleft()[0].close()
 
     def _checkout(self) -> Wire | None:
-        expired = trio.current_time() - self._idle_timeout
+        expired = trio.current_time() - (self._origin.timeouts.idle_conn or math.inf)
         while self._idle and self._idle[0][1] <= expired:
             self._idle.popleft()[0].close()
         while self._idle:
@@ -197,19 +159,16 @@ class Pool:
 
     async def _connect(self) -> Wire:
         try:
-            with trio.fail_after(self._connect_timeout):
-                return await self._origin.dialer.dial()
-        except trio.TooSlowError:
-            why = f"no answer within {self._connect_timeout:g} s"
+            return Wire(await self._origin.dial())
         except OSError as error:
-            why = reason_of(error)
-        raise UpstreamUnreachable(f"could not connect to {self._origin.name}: {why}")
+            why = f"could not connect to {self._origin.name}: {reason_of(error)}"
+            raise UpstreamUnreachable(why) from error
 
     async def _ask(self, wire: Wire, message: Message, head: bytes, body: Body) -> Response:
         taken_before = wire.taken
         try:
             _send(wire, head, body)
-            await receive_head(message, wire)
+            await self._receive_head(message, wire)
         except UpstreamFailed as error:
             wire.close()
             if message.untouched and wire.taken == taken_before:
@@ -219,6 +178,17 @@ class Pool:
             wire.close()
             raise
         return Response(self, wire, message)
+
+    async def _receive_head(self, message: Message, wire: Wire) -> None:
+        limit = self._origin.timeouts.response_header
+        if not limit:
+            await receive_head(message, wire)
+            return
+        await wire.flush()  # a large request takes its time
+        with trio.move_on_after(limit) as patience:
+            await receive_head(message, wire)
+        if patience.cancelled_caught:
+            raise UpstreamTooSlow(f"the server did not begin to answer within {limit} s")
 
 
 async def receive_head(message: Message, wire: Wire) -> None:

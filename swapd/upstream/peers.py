@@ -6,7 +6,6 @@ Rule 2: a peer's key takes the place of whatever the client brought.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -57,11 +56,7 @@ class Peers:
 
     def _pool(self, peer: Peer) -> Pool:
         if peer.id not in self._pools:
-            self._pools[peer.id] = Pool(
-                peer.proxy,
-                connect_timeout=peer.timeouts.connect or math.inf,
-                idle_timeout=peer.timeouts.idle_conn or math.inf,
-            )
+            self._pools[peer.id] = Pool(peer.proxy, peer.timeouts)
         return self._pools[peer.id]
 
 

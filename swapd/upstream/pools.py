@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from swapd.config.models import Model
 from swapd.ids import Generation, ModelId
 from swapd.upstream.http1 import Pool
 
@@ -15,22 +16,27 @@ class Pools:
     alone then.
     """
 
-    def __init__(self, urls: Mapping[ModelId, str]) -> None:
+    def __init__(self, models: Mapping[ModelId, Model]) -> None:
         """Know where each model's server listens."""
-        self._urls = dict(urls)
+        self._models = dict(models)
         self._pools: dict[ModelId, tuple[Generation, Pool]] = {}
         self._over: dict[ModelId, Generation] = {}
 
-    def reconfigure(self, urls: Mapping[ModelId, str]) -> None:
-        """Know where each model's server listens from its next life on."""
-        self._urls.update(urls)
+    def reconfigure(self, models: Mapping[ModelId, Model]) -> None:
+        """Know where each model's server listens from its next life on.
+
+        How long it is waited for holds for this life too.
+        """
+        self._models.update(models)
+        for name, (_, pool) in self._pools.items():
+            pool.wait_by(self._models[name].timeouts)
 
     def of(self, model: ModelId, generation: Generation) -> Pool:
         """Return the pool of this generation; that of an earlier one is closed."""
         held = self._pools.get(model)
         if held and held[0] == generation:
             return held[1]
-        pool = Pool(self._urls[model])
+        pool = Pool(self._models[model].proxy, self._models[model].timeouts)
         if self._is_over(model, generation):
             pool.close()  # it keeps no connection
             return pool

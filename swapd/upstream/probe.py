@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from swapd.config.timeouts import Timeouts
 from swapd.errors import UpstreamFailed
 from swapd.upstream.dial import reason_of
-from swapd.upstream.http1 import Origin, receive_head, request_head
+from swapd.upstream.http1 import receive_head, request_head
 from swapd.upstream.message import Message
+from swapd.upstream.origin import Origin
+from swapd.upstream.wire import Wire
 
 
 class Prober:
@@ -17,7 +20,7 @@ class Prober:
         Raises:
           CannotStart: ``base_url`` cannot be used.
         """
-        self._origin = Origin(base_url)
+        self._origin = Origin(base_url, Timeouts())
         self._request = request_head(self._origin, b"GET", endpoint.encode(), (), 0)
 
     async def probe(self) -> str | None:
@@ -26,7 +29,7 @@ class Prober:
         Waits as long as the server does: bound it with a cancel scope.
         """
         try:
-            wire = await self._origin.dialer.dial()
+            wire = Wire(await self._origin.dial())
         except OSError as error:
             return reason_of(error)
         message = Message(b"GET")

@@ -23,6 +23,7 @@ from swapd.errors import (
     UnknownModel,
     UnknownProfile,
     UpstreamFailed,
+    UpstreamTooSlow,
 )
 
 Header = tuple[bytes, bytes]
@@ -92,6 +93,7 @@ KINDS: dict[type[RequestError], Kind] = {
     ModelTooSlow: Kind(504, "server_error", "gateway_timeout"),
     ModelUnavailable: Kind(503, "server_error", "service_unavailable"),
     UpstreamFailed: Kind(502, "server_error", "bad_gateway"),
+    UpstreamTooSlow: Kind(504, "server_error", "gateway_timeout"),
 }
 
 

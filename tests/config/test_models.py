@@ -165,14 +165,17 @@ def test_a_start_has_at_least_15_seconds() -> None:
         *(
             (f"proxy: '{url}'", f"12: models.m.proxy: {message}")
             for url, message in [
-                ("", "must be a URL that begins with http:// or https://"),
-                ("localhost:1", "must be a URL that begins with http:// or https://"),
-                ("ftp://h", "must be a URL that begins with http:// or https://"),
+                ("", "must be a URL that begins with http://, https:// or unix:/"),
+                ("localhost:1", "must be a URL that begins with http://, https:// or unix:/"),
+                ("ftp://h", "must be a URL that begins with http://, https:// or unix:/"),
                 ("http://", "must be a URL with a host"),
                 ("http://:80", "must be a URL with a host"),
                 ("http://h:0", "the port must be between 1 and 65535"),
                 ("http://h:65536", "must be a URL: port out of range 0-65535"),
                 ("http://[::1", "must be a URL: invalid IPv6 URL"),
+                ("unix:run/x", "must be unix:/PATH, with the whole path of a socket"),
+                ("unix://run/x", "must be unix:/PATH, with the whole path of a socket"),
+                ("unix:/run/x?y", "must be unix:/PATH, with the whole path of a socket"),
                 ("http://a b", "must contain no spaces and only ASCII; write others as %XX"),
             ]
         ),

@@ -130,11 +130,16 @@ def test_priorities_know_aliases() -> None:
     assert config.routing.priority == {"a": -2, "b": 5}
 
 
+@pytest.mark.parametrize(
+    ("url", "place"), [("http://h:1", "port 1 of h"), ("unix:/run/x%20y", "the socket /run/x y")]
+)
 @pytest.mark.parametrize(("sets", "together"), [("a & b", True), ("a | b", False)])
-def test_models_of_one_set_do_not_share_a_port(sets: str, together: bool) -> None:
+def test_models_of_one_set_do_not_listen_at_the_same_place(
+    sets: str, together: bool, url: str, place: str
+) -> None:
     text = f"matrix: {{sets: {{s: {sets}}}}}\nmodels:\n"
-    text += "".join(f"  {name}: {{cmd: x, proxy: 'http://h:1'}}\n" for name in "ab")
+    text += "".join(f"  {name}: {{cmd: x, proxy: '{url}'}}\n" for name in "ab")
     if together:
-        assert complaint(text).startswith('4:22: models.b.proxy: "a" uses port 1 of h too')
+        assert complaint(text).startswith(f'4:22: models.b.proxy: "a" uses {place} too')
     else:
         assert read(text).routing.matrix

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import trio
 
@@ -46,6 +47,17 @@ async def test_a_port_that_is_bound_but_does_not_listen_is_free() -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         assert await who_answers(("127.0.0.1", bound.getsockname()[1])) is None
+
+
+async def test_a_socket_in_the_file_system_is_free_unless_somebody_answers(tmp_path: Path) -> None:
+    path = str(tmp_path / "a.sock")
+    assert await who_answers(path) is None
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        assert await who_answers(path) is None
+        listener.listen()
+        assert await who_answers(path) == path
+    assert await who_answers(path) is None
 
 
 async def test_an_address_that_does_not_exist_is_free() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from swapd.config.timeouts import Timeouts
 from swapd.upstream.http1 import Pool, Response
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
@@ -21,3 +22,8 @@ async def whole(response: Response) -> bytes:
     while piece := await response.receive():
         body += piece
     return body
+
+
+def waiting(**seconds: int) -> Timeouts:
+    """Return the usual timeouts but for ``seconds``."""
+    return Timeouts().model_copy(update=seconds)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 
 import trio
 
@@ -12,7 +14,7 @@ import trio
 class Connection:
     """The server's end of one connection."""
 
-    def __init__(self, stream: trio.SocketStream) -> None:
+    def __init__(self, stream: trio.abc.Stream) -> None:
         self._stream = stream
         self._buffer = b""
 
@@ -29,6 +31,15 @@ class Connection:
             await self._more()
         request, self._buffer = self._buffer[:end], self._buffer[end:]
         return request
+
+    async def begin(self) -> None:
+        """Shake hands, if that is needed."""
+        if isinstance(self._stream, trio.SSLStream):
+            await self._stream.do_handshake()
+
+    async def receive(self) -> bytes:
+        """Return what comes next, empty at a proper end."""
+        return bytes(await self._stream.receive_some())
 
     async def send(self, data: bytes) -> None:
         await self._stream.send_all(data)
@@ -61,10 +72,19 @@ class Connection:
     def reset(self) -> None:
         """Break the connection without a proper end."""
         linger_for_no_time = b"\x01\0\0\0\0\0\0\0"
-        self._stream.socket.setsockopt(
-            trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, linger_for_no_time
-        )
-        self._stream.socket.close()
+        self._socket.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, linger_for_no_time)
+        self._socket.close()
+
+    def hang_up(self) -> None:
+        """Close the connection, under TLS without a word."""
+        self._socket.close()
+
+    @property
+    def _socket(self) -> trio.socket.SocketType:
+        stream = self._stream
+        transport = stream.transport_stream if isinstance(stream, trio.SSLStream) else stream
+        assert isinstance(transport, trio.SocketStream)
+        return transport.socket
 
     async def _more(self) -> None:
         data = await self._stream.receive_some()
@@ -79,13 +99,13 @@ Script = Callable[[Connection], Awaitable[None]]
 class Server:
     """Runs one script per connection, in the order of connecting."""
 
-    def __init__(self, port: int, scripts: list[Script]) -> None:
-        self.url = f"http://127.0.0.1:{port}"
+    def __init__(self, url: str, scripts: list[Script]) -> None:
+        self.url = url
         self.connections = 0
         self.requests: list[bytes] = []
         self._scripts = scripts
 
-    async def serve(self, stream: trio.SocketStream) -> None:
+    async def serve(self, stream: trio.abc.Stream) -> None:
         script = self._scripts[self.connections]
         self.connections += 1
         async with stream:
@@ -118,23 +138,47 @@ def staying(*responses: bytes) -> Script:
 
 
 @asynccontextmanager
-async def serving(*scripts: Script, limit: float = 10) -> AsyncIterator[Server]:
-    """Serve ``scripts`` on a free port; a connection too many fails the test.
+async def serving(
+    *scripts: Script,
+    limit: float = 10,
+    unix: Path | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[Server]:
+    """Serve ``scripts``; a connection too many fails the test.
 
     So does one that takes longer than ``limit`` seconds, instead of hanging.
+
+    Args:
+      scripts: One for each connection to come.
+      limit: In seconds.
+      unix: Where in the file system; by default it is a free port.
+      tls: Whether under TLS, and how.
     """
     async with trio.open_nursery() as nursery:
-        listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-        server = Server(listeners[0].socket.getsockname()[1], list(scripts))
+        listener = await _listener(unix)
+        port = 0 if unix else listener.socket.getsockname()[1]
+        server = Server(f"{'https' if tls else 'http'}://127.0.0.1:{port}", list(scripts))
         with trio.fail_after(limit):
-            await nursery.start(partial(trio.serve_listeners, server.serve, listeners))
+            listening = trio.SSLListener(listener, tls) if tls else listener
+            await nursery.start(partial(trio.serve_listeners, server.serve, [listening]))
             yield server
         nursery.cancel_scope.cancel(reason="the test is over")
 
 
+async def _listener(unix: Path | None) -> trio.SocketListener:
+    if unix is None:
+        return (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
+    taken = trio.socket.socket(trio.socket.AF_UNIX)
+    await taken.bind(str(unix))
+    taken.listen()
+    return trio.SocketListener(taken)
+
+
 @asynccontextmanager
-async def answering(*responses: bytes) -> AsyncIterator[Server]:
+async def answering(
+    *responses: bytes, unix: Path | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Server]:
     """Serve ``responses`` on one connection, one per request, and hang up after the last."""
-    async with serving() as server:
+    async with serving(unix=unix, tls=tls) as server:
         server.then(server.answer(*responses))
         yield server

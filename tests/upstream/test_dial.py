@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import trio
 
-from swapd.upstream.dial import Dialer, Wire, reason_of
+from swapd.upstream.dial import TcpDialer, reason_of
 from tests.upstream.scripted import serving, staying
 
 
@@ -45,7 +45,7 @@ async def test_the_address_that_answered_is_remembered_until_it_does_not(
 ) -> None:
     async with serving(staying(), staying()) as server:
         port = int(server.url.rpartition(":")[2])
-        dialer = Dialer("localhost", port)
+        dialer = TcpDialer("localhost", port)
         for _ in range(2):
             (await dialer.dial()).close()
     assert resolver.asked == 1
@@ -59,7 +59,7 @@ async def test_every_reason_why_no_address_answered_is_named_once(resolver: Reso
     async with serving() as server:
         port = int(server.url.rpartition(":")[2])
     with pytest.raises(OSError, match="all attempts") as failure:
-        await Dialer("localhost", port).dial()
+        await TcpDialer("localhost", port).dial()
 
     reasons = reason_of(failure.value).split(", ")
     assert "connection refused" in reasons
@@ -68,28 +68,6 @@ async def test_every_reason_why_no_address_answered_is_named_once(resolver: Reso
 
 async def test_a_name_that_nobody_knows_is_said_in_the_resolvers_words(resolver: Resolver) -> None:
     with pytest.raises(OSError, match="known") as failure:
-        await Dialer("nowhere", 80).dial()
+        await TcpDialer("nowhere", 80).dial()
 
     assert reason_of(failure.value) == "name or service not known"
-
-
-async def test_a_server_that_always_has_more_does_not_starve_other_tasks() -> None:
-    turns = 0
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            await trio.lowlevel.checkpoint()
-            turns += 1
-
-    ours, theirs = socket.socketpair()
-    theirs.close()
-    ours.setblocking(False)
-    wire = Wire(ours)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(others)
-        for _ in range(1000):
-            assert await wire.receive() == b""  # the end, which never waits
-        nursery.cancel_scope.cancel(reason="enough")
-    wire.close()
-    assert turns > 10

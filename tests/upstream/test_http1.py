@@ -8,7 +8,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from swapd.errors import CannotStart, UpstreamFailed
+from swapd.errors import UpstreamFailed
 from swapd.upstream.http1 import Pool
 from tests.upstream.asking import OK, ask, whole
 from tests.upstream.scripted import Connection, answering, serving
@@ -294,27 +294,3 @@ async def test_a_server_that_is_not_there_is_named_with_the_reason() -> None:
     with pytest.raises(UpstreamFailed) as failure:
         await ask(Pool(url + "/base"))
     assert str(failure.value) == f"could not connect to {url}: connection refused"
-
-
-async def test_a_connect_that_takes_too_long_is_given_up() -> None:
-    async with serving() as server:
-        with pytest.raises(UpstreamFailed, match=r"could not connect to .*: no answer within 0 s"):
-            await ask(Pool(server.url, connect_timeout=0))
-
-
-@pytest.mark.parametrize(
-    ("url", "text"),
-    [
-        ("https://localhost:1", "https://localhost:1: https is not supported yet, only http is"),
-        ("unix:/tmp/x", "unix:/tmp/x: unix is not supported yet, only http is"),
-        ("localhost:1", "localhost:1: not a URL of the form http://host:port"),
-        ("http://:80", "http://:80: not a URL of the form http://host:port"),
-        ("http://h:99999", "http://h:99999: Port out of range 0-65535"),
-        ("http://h/\u00e9", "http://h/\u00e9: not a URL of the form http://host:port"),
-    ],
-)
-def test_a_base_url_that_cannot_be_used_is_refused_at_once(url: str, text: str) -> None:
-    with pytest.raises(CannotStart) as refusal:
-        Pool(url)
-
-    assert str(refusal.value) == text

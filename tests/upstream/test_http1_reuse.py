@@ -8,7 +8,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from swapd.errors import UpstreamFailed
 from swapd.upstream.http1 import Pool
-from tests.upstream.asking import OK, ask, whole
+from tests.upstream.asking import OK, ask, waiting, whole
 from tests.upstream.scripted import Connection, Script, answering, serving, staying
 
 
@@ -128,7 +128,7 @@ async def test_a_kept_connection_that_fails_within_its_answer_is_not_tried_again
 async def test_idle_connections_expire(mock_clock: MockClock) -> None:
     mock_clock.rate = 1
     async with serving(staying(OK, OK), staying(OK), limit=60) as server:
-        pool = Pool(server.url, idle_timeout=20)
+        pool = Pool(server.url, waiting(idle_conn=20))
         await ask(pool)
         mock_clock.jump(10)
         await ask(pool)

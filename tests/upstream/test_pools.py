@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+
+from swapd.config.load import parse
+from swapd.config.models import Model
 from swapd.ids import Generation, ModelId
 from swapd.upstream.pools import Pools
 from tests.upstream.asking import OK, ask
@@ -11,8 +16,13 @@ A, B = ModelId("a"), ModelId("b")
 FIRST, SECOND = Generation(1), Generation(2)
 
 
+def models(url: str, **settings: object) -> Mapping[ModelId, Model]:
+    model = {"cmd": "serve", "proxy": url, **settings}
+    return parse(json.dumps({"models": {A: model, B: model}}), "c.yaml", environ={}).models
+
+
 def leading_to(server: Server) -> Pools:
-    return Pools({A: server.url, B: server.url})
+    return Pools(models(server.url))
 
 
 async def test_the_requests_of_one_generation_share_its_connections() -> None:
@@ -73,7 +83,7 @@ async def test_the_next_generation_is_asked_where_the_configuration_says_now() -
     async with serving(staying(OK)) as before, serving(staying(OK)) as now:
         pools = leading_to(before)
         await ask(pools.of(A, FIRST))
-        pools.reconfigure({A: now.url})
+        pools.reconfigure(models(now.url))
         assert await ask(pools.of(A, SECOND)) == b"ok"
         assert (before.connections, now.connections) == (1, 1)
         pools.forget(A)

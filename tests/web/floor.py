@@ -117,9 +117,8 @@ async def floor(
     """Serve model ``m``, whose server runs ``scripts``; ``others`` are top-level settings."""
     models, lifecycle = ReadyModels(), Lifecycle(wall_clock=lambda: 1000.0)
     async with scripted(*scripts) as upstream:
-        pools = Pools({ModelId("m"): upstream.url})
         config = configured(model, upstream.url, **others)
-        peers = Peers(config.peers)
+        pools, peers = Pools(config.models), Peers(config.peers)
         services = Services(
             config,
             supervisor=cast(Supervisor, models),
