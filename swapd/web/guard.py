@@ -11,7 +11,8 @@ Rule 4: a page is trusted by its origin, or because it knows a key.  A password 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from hypercorn.typing import HTTPScope, WebsocketScope
 
@@ -22,6 +23,16 @@ from swapd.web.errors import UNAUTHORIZED, Problem, forbidden
 from swapd.web.hosts import Hosts
 
 Header = tuple[bytes, bytes]
+
+#: Values of headers by the name of the header, as often as it came.
+Said: TypeAlias = Mapping[bytes, Sequence[bytes]]
+
+#: By these a browser says that it asks ahead of its user.
+_PURPOSES = (b"sec-purpose", b"purpose")
+
+_TELLING = frozenset(
+    {b"host", b"origin", b"referer", b"sec-fetch-site", b"sec-fetch-dest", *_PURPOSES}
+)
 
 #: Methods that leave everything as it is, but for what follows.
 _READING = frozenset({"GET", "HEAD"})
@@ -49,7 +60,8 @@ class Guard:
           is_relayed: Whether a model would serve it.
         """
         headers = list(scope["headers"])
-        for host in _values(headers, b"host"):
+        said = _what_is_said(headers)
+        for host in said.get(b"host", ()):
             if not self._hosts.answer_to(host):
                 return _foreign_host(host)
         if scope["type"] == "http" and cors.is_answered_here(scope):
@@ -57,29 +69,39 @@ class Guard:
         if not self._keys.admit(scope["path"], headers):
             return UNAUTHORIZED
         if is_relayed or _acts(scope):
-            return self._refuse_foreign(scope, headers)
+            return self._refuse_foreign(said, headers, is_tls=scope["scheme"] in {"https", "wss"})
         return None
 
     def readers(self, scope: HTTPScope) -> bytes | None:
         """Return the origin whose pages may read the answer, if there is one."""
         headers = list(scope["headers"])
-        origin = next(iter(_values(headers, b"origin")), None)
+        origin = next((value.strip() for name, value in headers if name == b"origin"), b"")
         if origin and (cors.may_be_read(scope) or self._trusts(origin, headers)):
             return origin
         return None
 
     def _refuse_foreign(
-        self, scope: HTTPScope | WebsocketScope, headers: Sequence[Header]
+        self, said: Said, headers: Sequence[Header], *, is_tls: bool
     ) -> Problem | None:
-        if _is_ahead(headers):
+        purposes = [purpose.lower() for name in _PURPOSES for purpose in said.get(name, ())]
+        if any(b"prefetch" in purpose for purpose in purposes):
             return _ASKED_AHEAD
-        site = _foreign_site(scope, headers)
-        if site is None or self._trusts(site or _referring_site(headers), headers):
+        site = _foreign_site(said, is_tls=is_tls)
+        if site is None or self._trusts(site or _referring_site(said), headers):
             return None
         return _foreign_page(site)
 
     def _trusts(self, origin: bytes, headers: Sequence[Header]) -> bool:
         return self._keys.vouch(headers) or self._origins.allow(origin)
+
+
+def _what_is_said(headers: Sequence[Header]) -> Said:
+    """Return what browsers say of a request, by its lower-case names."""
+    said: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        if name in _TELLING:
+            said.setdefault(name, []).append(value.strip())
+    return said
 
 
 def _acts(scope: HTTPScope | WebsocketScope) -> bool:
@@ -92,39 +114,27 @@ def _acts(scope: HTTPScope | WebsocketScope) -> bool:
     return scope["method"] not in _READING or scope["path"] in _ACTING
 
 
-def _foreign_site(scope: HTTPScope | WebsocketScope, headers: Sequence[Header]) -> bytes | None:
+def _foreign_site(said: Said, *, is_tls: bool) -> bytes | None:
     """Return the origin of the page of another site that made the request.
 
     It is empty if the browser does not say it, and None if the request is of no such page.
     """
-    sites = {site.lower() for site in _values(headers, b"sec-fetch-site")}
+    sites = {site.lower() for site in said.get(b"sec-fetch-site", ())}
     if sites == {b"same-origin"}:  # also behind a reverse proxy that changes the Host
         return None
-    is_tls = scope["scheme"] in {"https", "wss"}
-    hosts = _values(headers, b"host")
-    for origin in filter(None, _values(headers, b"origin")):
-        if not any(cors.is_own(origin, host, is_tls=is_tls) for host in hosts):
+    for origin in filter(None, said.get(b"origin", ())):
+        if not any(cors.is_own(origin, host, is_tls=is_tls) for host in said.get(b"host", ())):
             return origin
     # A sister site may link to us, but its page may not ask by itself: for an image, a frame.
-    wanted = {*_values(headers, b"sec-fetch-dest")} - {b"document"}
+    wanted = {*said.get(b"sec-fetch-dest", ())} - {b"document"}
     is_sisters = b"same-site" in sites and bool(wanted)
     return b"" if is_sisters or b"cross-site" in sites else None
 
 
-def _referring_site(headers: Sequence[Header]) -> bytes:
+def _referring_site(said: Said) -> bytes:
     """Return the origin of the page that led here, as far as its browser tells."""
-    referrer = next(iter(_values(headers, b"referer")), b"")
+    referrer = next(iter(said.get(b"referer", ())), b"")
     return b"/".join(referrer.split(b"/")[:3])
-
-
-def _is_ahead(headers: Sequence[Header]) -> bool:
-    """Tell whether a browser asks for what its user may want to see next."""
-    purposes = [*_values(headers, b"sec-purpose"), *_values(headers, b"purpose")]
-    return any(b"prefetch" in purpose.lower() for purpose in purposes)
-
-
-def _values(headers: Sequence[Header], wanted: bytes) -> list[bytes]:
-    return [value.strip() for name, value in headers if name.lower() == wanted]
 
 
 _ASKED_AHEAD = forbidden("a browser asks ahead of its user; this changes something")
