@@ -37,8 +37,9 @@ _TELLING = frozenset(
 #: Methods that leave everything as it is, but for what follows.
 _READING = frozenset({"GET", "HEAD"})
 
-#: Views that change something by GET, as they do elsewhere.
-_ACTING = frozenset({"/unload"})
+#: What changes something by whatever method.
+_ACTING = frozenset({"/unload", "/comfyui"})
+_ACTING_BELOW = ("/upstream/", "/comfyui/")
 
 #: As much of a name is shown to who is refused.
 _SHOWN = 200
@@ -105,13 +106,14 @@ def _what_is_said(headers: Sequence[Header]) -> Said:
 
 
 def _acts(scope: HTTPScope | WebsocketScope) -> bool:
-    """Tell whether a request to a view changes something.
+    """Tell whether a request changes something, whoever serves it.
 
     Websockets count: no browser keeps their messages from the pages of other sites.
     """
     if scope["type"] == "websocket":
         return True
-    return scope["method"] not in _READING or scope["path"] in _ACTING
+    path = scope["path"]
+    return scope["method"] not in _READING or path in _ACTING or path.startswith(_ACTING_BELOW)
 
 
 def _foreign_site(said: Said, *, is_tls: bool) -> bytes | None:

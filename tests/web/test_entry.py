@@ -38,6 +38,11 @@ def by_name(host: bytes, asked: bytes) -> bytes:
         get("/unload", head=EVIL),
         get("/api/models/unload", head=EVIL, method=b"POST"),
         HANDSHAKE.replace(b"\r\n\r\n", b"\r\n" + EVIL + b"\r\n"),
+        OPEN_WEBSOCKET.replace(b"/ws", b"/upstream/m/ws").replace(
+            b"\r\n\r\n", b"\r\n" + EVIL + b"\r\n"
+        ),
+        get("/upstream/m/", head=b"sec-fetch-site: cross-site\r\n"),
+        get("/comfyui/", head=b"sec-fetch-site: cross-site\r\n"),
         by_name(b"evil.example", chat()),
         by_name(b"evil.example", get("/v1/models")),
         by_name(b"evil.example", get("/", method=b"OPTIONS")),
