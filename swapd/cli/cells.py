@@ -32,7 +32,7 @@ def _notes(seen: ModelSeen, ago: float) -> Iterator[str]:
         yield f"stuck: {clean(seen.stuck)}"
     if seen.backoff and seen.backoff > ago:
         yield f"next start in {duration(seen.backoff - ago)}"
-    if seen.error:
+    if seen.error and seen.error != seen.stuck:
         yield clean(seen.error)
 
 

@@ -194,7 +194,6 @@ class Client:
                     extra_headers=self._headers,
                     max_message_size=_LONGEST_MESSAGE_BYTES,
                 )
-            entrance.passed = True
             nursery.start_soon(_keep_alive, websocket)
             yield websocket
 
@@ -221,13 +220,14 @@ class _Entrance(trio.abc.ReceiveStream):
     """Fails where the server leaves before it accepts us: trio-websocket would wait for ever."""
 
     def __init__(self, stream: trio.abc.Stream, left: CannotReach) -> None:
-        self.passed = False
         self._stream = stream
         self._left = left
+        self._accepted = False
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
         data = await self._stream.receive_some(max_bytes)
-        if not data and not self.passed:
+        self._accepted = self._accepted or data.startswith(b"HTTP/1.1 101")
+        if not data and not self._accepted:
             raise self._left
         return data
 

@@ -55,7 +55,7 @@ def test_durations_have_two_units_at_most(seconds: float, text: str) -> None:
         (seen(doomed_for="b"), "doomed for b"),
         (seen(backoff=61.5), "next start in 1m01s"),
         (seen(error="exited\nwith code 3"), "exited | with code 3"),
-        (seen(stuck="pid 4 lives"), "stuck: pid 4 lives"),
+        (seen(stuck="pid 4 lives", error="pid 4 lives"), "stuck: pid 4 lives"),
         (seen(backoff=2.0, error="no"), "next start in 2s; no"),
     ],
 )

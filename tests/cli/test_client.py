@@ -158,11 +158,39 @@ async def test_a_connection_that_died_without_a_word_is_found_by_its_pings(
 
         nursery.start_soon(accept)
         heard: list[bytes] = []
-        with pytest.raises(CannotReach, match="no answer"):
+        with trio.fail_after(1000), pytest.raises(CannotReach, match="no answer"):
             await Client(InMemory(ours), None).listen("", heard.append)
         assert accepted.is_set()
         assert heard == [b"first"]
         assert trio.current_time() < 70 + 3 * 20
+
+
+async def test_a_swapd_that_is_gone_is_told_from_one_that_never_was() -> None:
+    ours, theirs = trio.testing.memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+
+        async def accept_and_leave() -> None:
+            async with trio.open_nursery() as inner:
+                await (await wrap_server_stream(inner, theirs)).accept()
+                await theirs.aclose()
+
+        nursery.start_soon(accept_and_leave)
+        with pytest.raises(CannotReach, match=r"^memory: the connection broke$"):
+            await Client(InMemory(ours), None).snapshot()
+
+
+async def test_a_long_message_is_taken() -> None:
+    ours, theirs = trio.testing.memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+
+        async def tell() -> None:
+            async with trio.open_nursery() as inner:
+                websocket = await (await wrap_server_stream(inner, theirs)).accept()
+                await websocket.send_message("x" * 2**21)
+
+        nursery.start_soon(tell)
+        assert len(await Client(InMemory(ours), None).snapshot()) == 2**21
+        nursery.cancel_scope.cancel()
 
 
 async def test_where_swapd_is_below_a_path_all_is_asked_there() -> None:
