@@ -19,7 +19,7 @@
 #     │       └── ModelTooSlow       not ready in time
 #     └── UpstreamFailed     the model's server broke the exchange
 #         ├── UpstreamTooSlow        it did not begin to answer in time
-#         └── UpstreamUnreachable    nothing of the request can have reached it
+#         └── UpstreamUnreachable    it cannot have read the whole request
 
 from __future__ import annotations
 
@@ -117,4 +117,4 @@ class UpstreamTooSlow(UpstreamFailed):
 
 
 class UpstreamUnreachable(UpstreamFailed):
-    """Nothing of the request can have reached the model's server: it may be asked again."""
+    """The model's server cannot have read the whole request: it may be asked again."""

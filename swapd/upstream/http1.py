@@ -105,7 +105,7 @@ class Pool:
         Cancelling closes the connection at once.
 
         Raises:
-          UpstreamUnreachable: Nothing of the request can have reached the server.
+          UpstreamUnreachable: The server cannot have read the whole request.
           UpstreamTooSlow: The server did not begin to answer in time.
           UpstreamFailed: The server broke off before its answer.
         """
@@ -171,7 +171,9 @@ class Pool:
             await self._receive_head(message, wire)
         except UpstreamFailed as error:
             wire.close()
-            if message.untouched and wire.taken == taken_before:
+            # The kernel resets the connections of a process that ended before it had read all.
+            was_read = wire.taken > taken_before and not message.was_reset
+            if message.untouched and not was_read:
                 raise UpstreamUnreachable(str(error)) from error
             raise
         except BaseException:

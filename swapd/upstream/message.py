@@ -20,6 +20,7 @@ class Message:
       headers: Its headers with names in lower case, in the order and as often as they came.
       ended: Whether the message is complete.
       untouched: Whether not one byte came.
+      was_reset: Whether the connection was reset: what was sent was not all read.
       reusable: Whether the connection can carry another message after this one.
     """
 
@@ -29,6 +30,7 @@ class Message:
         self.headers: list[tuple[bytes, bytes]] = []
         self.ended = False
         self.untouched = True
+        self.was_reset = False
         self._method = method
         self._pieces: list[bytes] = []
         self._body_bytes = 0
@@ -78,6 +80,7 @@ class Message:
 
     def broke(self, how: str = "closed") -> None:
         """Note that the connection was ``how`` before the message's end."""
+        self.was_reset = how == "reset"
         if self.untouched:
             self._fail(f"the server {how} the connection before it answered")
         else:

@@ -1,4 +1,4 @@
-"""Which failures say that nothing of the request can have reached the server."""
+"""Which failures say that the server cannot have read the whole request."""
 
 from __future__ import annotations
 
@@ -32,6 +32,36 @@ async def test_a_server_that_leaves_without_an_answer_was_reached() -> None:
 
     async with serving(leave) as server:
         with pytest.raises(UpstreamFailed) as failure:
+            await ask(Pool(server.url), b"POST", b"x")
+    assert type(failure.value) is UpstreamFailed
+
+
+async def test_a_server_whose_connection_is_reset_had_not_read_all() -> None:
+    async def end(connection: Connection) -> None:
+        await connection.request()
+        connection.reset()  # as the kernel does where something is unread
+
+    async with serving(end) as server:
+        with pytest.raises(UpstreamUnreachable, match="reset the connection before it answered"):
+            await ask(Pool(server.url), b"POST", b"x")
+
+
+async def test_a_server_whose_connection_is_reset_amid_its_answer_was_reached() -> None:
+    async def end(connection: Connection) -> None:
+        await connection.request()
+        await connection.send(b"HTTP/1.1 200")
+        await heard.wait()
+        connection.reset()
+
+    heard = trio.Event()
+    async with serving(end) as server, trio.open_nursery() as nursery:
+
+        async def hear() -> None:
+            await wait_all_tasks_blocked()
+            heard.set()
+
+        nursery.start_soon(hear)
+        with pytest.raises(UpstreamFailed, match="broke after 0 bytes") as failure:
             await ask(Pool(server.url), b"POST", b"x")
     assert type(failure.value) is UpstreamFailed
 
