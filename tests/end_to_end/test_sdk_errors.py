@@ -146,8 +146,9 @@ async def test_a_full_model_is_a_rate_limit_to_both(swapd: Running) -> None:
     async with trio.open_nursery() as nursery:
         body = {"model": "narrow", "fake": {"hang": True}, "messages": []}
         nursery.start_soon(swapd.ask, "POST", "/v1/chat/completions", body, headers)
-        while b"narrow" not in (await swapd.ask("GET", "/running", headers=headers)).body:
-            await trio.lowlevel.checkpoint()  # until it has its one place
+        running = partial(swapd.ask, "GET", "/running", headers=headers)
+        while b"narrow" not in (await running()).body:  # noqa: ASYNC110  in another process
+            await trio.sleep(0.02)
         full = await error_of(partial(ask_openai, swapd, "narrow"), openai.RateLimitError)
         assert full.code == "concurrency_limit"
         limit = await error_of(partial(ask_anthropic, swapd, "narrow"), anthropic.RateLimitError)
