@@ -13,6 +13,7 @@
 #     ├── NoModelNamed       the request says no model
 #     ├── UnknownModel       the model is in no configuration
 #     ├── UnknownProfile     the profile is in no configuration
+#     ├── NotLoaded          the model is not loaded, and such a request does not load it
 #     ├── TryLater           the same request may succeed later
 #     │   ├── TooManyRequests    the model has as many requests as it may have at once
 #     │   └── ModelUnavailable   not startable, unloaded, or swapd is ending
@@ -85,6 +86,10 @@ class UnknownModel(RequestError):
 
 class UnknownProfile(RequestError):
     """The profile that was to be active is not configured."""
+
+
+class NotLoaded(RequestError):
+    """The model is not loaded, and a request of this kind does not load it."""
 
 
 class TryLater(RequestError):

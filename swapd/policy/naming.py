@@ -36,6 +36,8 @@ class Names:
         self._local = {**aliases, **{str(model): model for model in models}}
         self._remote = peer_models
         self._selectors = selectors
+        #: How long a name may be that means anything.
+        self.longest = max(map(len, (*self._local, *peer_models, *selectors)), default=0)
 
     def __contains__(self, name: str) -> bool:
         """Tell whether ``name`` means a model or a selector."""

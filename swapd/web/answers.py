@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from hypercorn.typing import HTTPScope
 
 from swapd.errors import RequestError
 from swapd.web.connection import Client
 from swapd.web.errors import BUG, Header, Problem, problem_of
 from swapd.web.manner import Manner
 from swapd.web.request_log import note
+
+_log = logging.getLogger("swapd.http")
 
 
 async def show(error: RequestError, client: Client, manner: Manner) -> None:
@@ -31,6 +37,26 @@ async def tell(problem: Problem, client: Client, manner: Manner) -> None:
     if client.takes_events:
         await client.write(manner.event(problem, client.last_piece))
     await client.abort()
+
+
+@asynccontextmanager
+async def telling(scope: HTTPScope, client: Client) -> AsyncIterator[None]:
+    """Tell ``client`` of whatever fails in the block."""
+    try:
+        yield
+    except RequestError as error:
+        await show(error, client, Manner.of(scope))
+    except Exception as error:  # noqa: BLE001  whatever it is, its client is told of it
+        _log.error("a request failed for a bug", exc_info=error)
+        await show_bug(client, Manner.of(scope))
+
+
+async def redirect(client: Client, status: int, path: bytes, query: bytes) -> None:
+    """Send ``client`` to another path of swapd, with the ``query`` that it came with."""
+    # Browsers take a backslash for a slash, and two slashes for the name of another host.
+    location = path.replace(b"\\", b"%5C") + (b"?" + query if query else b"")
+    await client.begin(status, [(b"location", location), (b"content-length", b"0")])
+    await client.finish()
 
 
 async def answer(

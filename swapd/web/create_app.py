@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from functools import partial
 
+from hypercorn.typing import HTTPScope
 from quart import Response, has_request_context, request, websocket
 from quart.json.provider import DefaultJSONProvider
 from quart.typing import ResponseReturnValue
@@ -11,7 +14,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from swapd.errors import RequestError
 from swapd.web.admin import admin_views
-from swapd.web.connection import Web
+from swapd.web.connection import Relay, RouteOf, Web
 from swapd.web.entry import Entry
 from swapd.web.errors import (
     BUG,
@@ -26,6 +29,7 @@ from swapd.web.lifecycle import lifecycle_views
 from swapd.web.manner import Manner
 from swapd.web.models import models_views
 from swapd.web.pages import pages_views
+from swapd.web.passthrough import Passthrough
 from swapd.web.profiles import profiles_views
 from swapd.web.request_log import note
 from swapd.web.services import Services
@@ -41,7 +45,8 @@ class _Json(DefaultJSONProvider):
 
 def create_app(services: Services) -> Web:
     """Return the app that answers every request to swapd."""
-    entry = Entry(services, Inference(services).route_of)
+    routes = (Passthrough(services).route_of, Inference(services).route_of)
+    entry = Entry(services, partial(_first_of, routes))
     app = Web(
         "swapd",
         route_of=entry.route_of,
@@ -54,6 +59,10 @@ def create_app(services: Services) -> Web:
     for views in (pages_views, models_views, admin_views, profiles_views, lifecycle_views):
         app.register_blueprint(views(services))
     return app
+
+
+def _first_of(routes: Iterable[RouteOf], scope: HTTPScope) -> Relay | None:
+    return next(filter(None, (route_of(scope) for route_of in routes)), None)
 
 
 def _guard_websockets(app: Web, services: Services) -> None:

@@ -8,11 +8,12 @@ from functools import partial
 from hypercorn.typing import HTTPScope
 
 from swapd.web import cors
-from swapd.web.answers import tell
+from swapd.web.answers import redirect, tell
 from swapd.web.connection import Client, Relay, RouteOf
 from swapd.web.errors import Header, Problem
 from swapd.web.manner import Manner
 from swapd.web.services import Services
+from swapd.web.target import cleaned
 
 
 class Entry:
@@ -25,6 +26,8 @@ class Entry:
 
     def route_of(self, scope: HTTPScope) -> Relay | None:
         """Return who answers, or None if that is a view."""
+        if (path := cleaned(scope["raw_path"])) and not cors.is_answered_here(scope):
+            return partial(_lead_to, path)
         relay = self._route_of(scope)
         refusal = self._services.guard.refusal(scope, is_relayed=relay is not None)
         if refusal is not None:
@@ -35,6 +38,10 @@ class Entry:
         """Return the ``headers`` of an answer so that whoever may read it can."""
         origin = self._services.guard.readers(scope)
         return headers if origin is None else cors.readable(origin, headers)
+
+
+async def _lead_to(path: bytes, scope: HTTPScope, client: Client) -> None:
+    await redirect(client, 307, path, scope["query_string"])
 
 
 async def _refuse(problem: Problem, scope: HTTPScope, client: Client) -> None:

@@ -13,13 +13,12 @@ from hypercorn.typing import HTTPScope
 
 from swapd.config.peers import PeerModel
 from swapd.config.schema import Config
-from swapd.errors import RequestError
 from swapd.policy.naming import full_name
 from swapd.policy.selectors import Destination
 from swapd.upstream.bodies.changes import Changes
 from swapd.upstream.bodies.request import ModelRequest, read_request
 from swapd.upstream.exchange import ProxiedRequest
-from swapd.web.answers import show, show_bug, tell
+from swapd.web.answers import tell, telling
 from swapd.web.connection import Client, Relay
 from swapd.web.errors import METHOD_NOT_ALLOWED, Problem
 from swapd.web.manner import Manner
@@ -43,17 +42,9 @@ class Inference:
         """Answer one request by its model, or by what prevented that."""
         if scope["method"] not in methods_of(scope["path"]):
             await refuse_method(scope, client)
-        else:
-            await self._serve(scope, client)
-
-    async def _serve(self, scope: HTTPScope, client: Client) -> None:
-        try:
+            return
+        async with telling(scope, client):
             await self._ask_model(scope, client)
-        except RequestError as error:
-            await show(error, client, Manner.of(scope))
-        except Exception as error:  # noqa: BLE001  whatever it is, its client is told of it
-            _log.error("a request failed for a bug", exc_info=error)
-            await show_bug(client, Manner.of(scope))
 
     async def _ask_model(self, scope: HTTPScope, client: Client) -> None:
         services = self._services

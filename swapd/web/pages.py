@@ -45,6 +45,10 @@ def pages_views(services: Services) -> Blueprint:
     async def home() -> ResponseReturnValue:
         return redirect("/ui/")
 
+    @views.get("/upstream")
+    async def without_model() -> ResponseReturnValue:
+        return redirect("/ui/")
+
     @views.get("/ui")
     async def without_slash() -> ResponseReturnValue:
         return redirect("/ui/", 307)

@@ -16,6 +16,7 @@ from swapd.ids import ModelId
 from swapd.policy.directory import Directory
 from swapd.policy.life import ModelState
 from swapd.policy.naming import full_name, names_of
+from swapd.policy.paths import Place, find_in_path
 from swapd.policy.profiles import Profiles
 from swapd.policy.selectors import Destination, Selectors, Standing
 from swapd.supervisor import Supervisor
@@ -82,6 +83,15 @@ class Services:
           ModelUnavailable: It is a selector whose targets are all being stopped.
         """
         return self._directory.find(asked, self._standing)
+
+    def place(self, path: bytes) -> Place:
+        """Return the model that ``path`` begins with, and what follows.
+
+        Raises:
+          NoModelNamed: The path is empty.
+          UnknownModel: There is no such model, or the active profile disables it.
+        """
+        return find_in_path(path, self.names, self.profiles)
 
     def state(self, model: ModelId) -> ModelState:
         """Tell where ``model`` is in its life, as the world was told last."""

@@ -7,6 +7,10 @@ from urllib.parse import unquote
 
 from hypercorn.typing import HTTPScope, WebsocketScope
 
+#: Below these a path is a model's own, and stays as it is written.
+BELOW_UPSTREAM = b"/upstream/"
+BELOW_COMFYUI = b"/comfyui/"
+
 _SCHEME_AND_AUTHORITY = re.compile(rb"\Ahttps?://([^/?#]*)", re.IGNORECASE)
 
 
@@ -26,3 +30,24 @@ def use_origin_form(scope: HTTPScope | WebsocketScope) -> None:
         scope["headers"] = [(b"host", whole[1]), *others]
     scope["raw_path"] = target if target.startswith(b"/") else b"/" + target
     scope["path"] = unquote(scope["raw_path"].decode("ascii"))
+
+
+def cleaned(path: bytes) -> bytes | None:
+    """Return ``path`` without empty and dotted segments, or None if it has none or may keep them.
+
+    Only what is written as such counts: ``%2e`` is no dot, ``%2F`` no slash.
+    """
+    if b"//" not in path and b"/." not in path:
+        return None
+    if path.startswith((BELOW_UPSTREAM, BELOW_COMFYUI)):
+        return None
+    kept: list[bytes] = []
+    for segment in path.split(b"/"):
+        if segment == b"..":
+            del kept[-1:]
+        elif segment not in (b"", b"."):
+            kept.append(segment)
+    clean = b"/" + b"/".join(kept)
+    if path.endswith(b"/") and kept:
+        clean += b"/"
+    return clean if clean != path else None

@@ -102,22 +102,25 @@ PLAIN: Mapping[str, object] = {"aliases": ["alias"]}
 ON_LOOPBACK = Bound("http://127.0.0.1:8080", is_loopback=True, is_exposed=False)
 
 
-def configured(model: Mapping[str, object], proxy: str, **others: object) -> Config:
+def configured(
+    model: Mapping[str, object], proxy: str, name: str = "m", **others: object
+) -> Config:
     settings = {"cmd": "serve ${PORT}", "proxy": proxy, **model}
-    return parse(json.dumps({"models": {"m": settings}, **others}), "c.yaml", environ={})
+    return parse(json.dumps({"models": {name: settings}, **others}), "c.yaml", environ={})
 
 
 @asynccontextmanager
 async def floor(
     *scripts: Script,
     model: Mapping[str, object] = PLAIN,
+    name: str = "m",
     bound: Bound = ON_LOOPBACK,
     **others: object,
 ) -> AsyncIterator[Floor]:
-    """Serve model ``m``, whose server runs ``scripts``; ``others`` are top-level settings."""
+    """Serve model ``name``, whose server runs ``scripts``; ``others`` are top-level settings."""
     models, lifecycle = ReadyModels(), Lifecycle(wall_clock=lambda: 1000.0)
     async with scripted(*scripts) as upstream:
-        config = configured(model, upstream.url, **others)
+        config = configured(model, upstream.url, name, **others)
         pools, peers = Pools(config.models), Peers(config.peers)
         services = Services(
             config,
@@ -131,7 +134,7 @@ async def floor(
         async with serving(create_app(services)) as served:
             yield Floor(served, upstream, models, lifecycle, services)
             lifecycle.close()
-        pools.forget(ModelId("m"))
+        pools.forget(ModelId(name))
         peers.close()
 
 

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from swapd.web.target import use_origin_form
+from swapd.web.target import cleaned, use_origin_form
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,35 @@ def test_whom_a_whole_url_names_is_asked_whatever_the_host_header_says(
     scope: Any = {"raw_path": target, "path": unquote(target.decode()), "headers": headers}
     use_origin_form(scope)
     assert sorted(scope["headers"]) == [(b"accept", b"*/*"), (b"host", host)]
+
+
+@pytest.mark.parametrize(
+    ("path", "clean"),
+    [
+        (b"//v1//models", b"/v1/models"),
+        (b"/v1/./models", b"/v1/models"),
+        (b"/v1/x/../models/", b"/v1/models/"),
+        (b"/v1/models/.", b"/v1/models"),
+        (b"/v1/models/..", b"/v1"),
+        (b"/../../v1", b"/v1"),
+        (b"/..", b"/"),
+        (b"/./", b"/"),
+        (b"//", b"/"),
+        (b"//evil.example/x", b"/evil.example/x"),
+        (b"//upstream/m//x", b"/upstream/m/x"),
+        (b"/v1/../upstream/m", b"/upstream/m"),
+        (b"/upstream//", None),
+        (b"/upstream/m//x/../y/.", None),
+        (b"/comfyui//x", None),
+        (b"/v1/models/", None),
+        (b"/v1/models", None),
+        (b"/.well-known/x", None),
+        (b"/v1/...", None),
+        (b"/v1/%2e%2e/x%2F%2Fy", None),
+        (b"/", None),
+    ],
+)
+def test_empty_and_dotted_segments_are_left_out_but_below_a_model(
+    path: bytes, clean: bytes | None
+) -> None:
+    assert cleaned(path) == clean

@@ -1,0 +1,119 @@
+"""What lies below ``/upstream/MODEL`` and ``/comfyui``: a model's own server, as it is.
+
+Rule 1: what follows the model is sent on byte for byte, by whatever method, with its query and
+    its body.
+Rule 2: some requests do not load a model: what a page loads by itself, a stale page too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import quote, unquote
+
+from hypercorn.typing import HTTPScope, WebsocketScope
+
+from swapd.config.models import COMFYUI
+from swapd.config.peers import PeerModel
+from swapd.errors import NotLoaded, UnknownModel
+from swapd.ids import ModelId
+from swapd.policy.life import ModelState
+from swapd.policy.naming import full_name
+from swapd.policy.paths import Place
+from swapd.upstream.exchange import ProxiedRequest
+from swapd.web.answers import redirect, telling
+from swapd.web.connection import Client, Relay
+from swapd.web.services import Services
+from swapd.web.target import BELOW_COMFYUI, BELOW_UPSTREAM
+
+_COMFYUI = BELOW_COMFYUI.removesuffix(b"/")
+
+
+class Passthrough:
+    """Relays the requests below a model."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def route_of(self, scope: HTTPScope | WebsocketScope) -> Relay | None:
+        """Return who relays this request, or None if it is not below a model."""
+        path = scope["raw_path"]
+        is_ours = path.startswith((BELOW_UPSTREAM, BELOW_COMFYUI)) or path == _COMFYUI
+        return self.relay if is_ours else None
+
+    async def relay(self, scope: HTTPScope, client: Client) -> None:
+        """Answer one request by its model, or by what prevented that."""
+        async with telling(scope, client):
+            place = self.place(scope)
+            if place.rest:
+                await self._ask(place, scope, client)
+            else:
+                permanently = 301 if scope["method"] in {"GET", "HEAD"} else 308
+                path = _path_of(place, scope) + b"/"
+                await redirect(client, permanently, path, scope["query_string"])
+
+    def place(self, scope: HTTPScope | WebsocketScope) -> Place:
+        """Return for which model a request below one is, and what it wants of it.
+
+        Raises:
+          NoModelNamed: The path ends before it names a model.
+          UnknownModel: There is no such model.
+        """
+        path = scope["raw_path"]
+        if path.startswith(BELOW_UPSTREAM):
+            return self._services.place(path.removeprefix(BELOW_UPSTREAM))
+        if COMFYUI not in self._services.config.models:
+            raise UnknownModel(
+                f"{_COMFYUI.decode()} is the model {COMFYUI}, which is not configured"
+            )
+        return Place(COMFYUI, ModelId(COMFYUI), path.removeprefix(_COMFYUI))
+
+    async def _ask(self, place: Place, scope: HTTPScope, client: Client) -> None:
+        services = self._services
+        body = await client.body()
+        self._check_loaded(place, scope)
+        address = scope["client"][0] if scope["client"] else None
+        with services.requests.track(
+            full_name(place.target), method=scope["method"], path=scope["path"], client=address
+        ) as tracked:
+            request = ProxiedRequest(
+                method=scope["method"].encode(),
+                target=target_of(place, scope),
+                headers=services.keys.without_keys(list(scope["headers"])),
+                body=body,
+                client=address,
+            )
+            await services.dispatch.send(request, place.target, client, admitted=tracked.admitted)
+
+    def _check_loaded(self, place: Place, scope: HTTPScope) -> None:
+        """Refuse what would load a model and should not (rule 2)."""
+        model = place.target
+        if isinstance(model, PeerModel) or self._services.state(model) is ModelState.READY:
+            return
+        if scope["raw_path"].startswith(BELOW_COMFYUI):
+            if place.rest != b"/":
+                raise NotLoaded(
+                    f"{model} is not loaded; only {BELOW_COMFYUI.decode()} can start it"
+                )
+        elif _is_ignored(place, self._services.config.ignore_paths):
+            raise NotLoaded(
+                f"{model} is not loaded, and {unquote(place.rest.decode('latin-1'))} does not load"
+                " it: it matches upstream.ignorePaths"
+            )
+
+
+def target_of(place: Place, scope: HTTPScope | WebsocketScope) -> bytes:
+    """Return what is asked of the model's server."""
+    query = scope["query_string"]
+    return place.rest + (b"?" + query if query else b"")
+
+
+def _path_of(place: Place, scope: HTTPScope) -> bytes:
+    if scope["raw_path"] == _COMFYUI:
+        return _COMFYUI
+    return BELOW_UPSTREAM + quote(place.name, safe="/!$&'()*+,;=:@").encode()
+
+
+def _is_ignored(place: Place, patterns: Iterable[re.Pattern[str]]) -> bool:
+    rest = unquote(place.rest.decode("latin-1"))
+    return any(pattern.search(rest) for pattern in patterns)
