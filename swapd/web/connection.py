@@ -6,6 +6,8 @@ Rule 1: a request is over when its answer is, or when its client leaves.  Hyperc
 Rule 2: someone always waits in ``receive``, or nobody learns that the client has left.
 Rule 3: an answer that broke off must not look complete.  Where only the end of the connection
     ends an answer (HTTP/1.0), it is reset.
+Rule 4: a message is sent or not, never half: a request may be cancelled at any moment, and what
+    Hypercorn believes to have said, its client must have heard.
 """
 
 from __future__ import annotations
@@ -67,6 +69,7 @@ class Answer:
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send ``message``; note what it says about the answer's end."""
+        await trio.lowlevel.checkpoint_if_cancelled()
         if message["type"] == "http.response.start":
             message["headers"] = self._mark(self.scope, list(message["headers"]))
             self._note_head(message["status"], list(message["headers"]))
@@ -76,7 +79,8 @@ class Answer:
             # Its client may leave; its handler may still finish.  After this send the next
             # request may have begun already.
             self._connection.busy = False
-        await self._send(message)
+        with trio.CancelScope(shield=True):  # rule 4; whoever cuts the connection ends the wait
+            await self._send(message)
 
     def _note_head(self, status: int, headers: Sequence[Header]) -> None:
         self.began = True

@@ -283,3 +283,23 @@ async def test_a_client_knows_what_it_was_told() -> None:
     async with serving(answering(relay)) as served:
         await served.ask(request("/", head=b"connection: close\r\n"))
     assert seen == [(False, False), (True, True)]
+
+
+async def test_a_message_is_sent_or_not_and_never_half() -> None:
+    """What the server believes to have said, its client must have heard."""
+    sent: list[str] = []
+
+    async def send(message: ASGISendEvent) -> None:
+        if message["type"] == "http.response.body":
+            sent.append("begun")
+            order.cancel(reason="unloaded")
+        await trio.lowlevel.checkpoint()
+        sent.append(message["type"])
+
+    answer = Answer(scope_of("/"), send)
+    with trio.CancelScope() as order:
+        await answer.send({"type": "http.response.start", "status": 200, "headers": []})
+        await answer.send({"type": "http.response.body", "body": b"x", "more_body": True})
+        await answer.send({"type": "http.response.body", "body": b"", "more_body": False})
+    assert sent == ["http.response.start", "begun", "http.response.body"]
+    assert not answer.complete
