@@ -68,11 +68,12 @@ def _entry(model: Model, name: str, about: Mapping[str, object], *, loaded: bool
 
 def listing(entries: Iterable[Entry], *, now: int) -> dict[str, object]:
     """Return the whole list, sorted by name; ``now`` is in Unix seconds."""
-    shown = [_shown(entry, now) for entry in sorted(entries, key=lambda entry: entry.id)]
-    return {"data": shown, "object": "list"}
+    data = [shown(entry, now=now) for entry in sorted(entries, key=lambda entry: entry.id)]
+    return {"data": data, "object": "list"}
 
 
-def _shown(entry: Entry, now: int) -> dict[str, object]:
+def shown(entry: Entry, *, now: int) -> dict[str, object]:
+    """Return one entry; ``now`` is in Unix seconds."""
     capabilities = entry.capabilities
     said = {
         "name": entry.name.strip(),

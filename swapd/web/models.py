@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from quart import Blueprint
 from quart.typing import ResponseReturnValue
@@ -10,7 +11,9 @@ from quart.typing import ResponseReturnValue
 from swapd.config.models import Model
 from swapd.ids import ModelId
 from swapd.policy.life import ModelState
+from swapd.policy.naming import full_name
 from swapd.web import listing, listing_others
+from swapd.web.listing import Entry
 from swapd.web.services import Services
 
 
@@ -21,21 +24,29 @@ def models_views(services: Services) -> Blueprint:
     def is_loaded(model: ModelId) -> bool:
         return services.state(model) is not ModelState.STOPPED
 
-    @views.get("/v1/models")
-    @views.get("/models")
-    async def list_models() -> ResponseReturnValue:
+    def entries(models: Iterable[Model], *, with_aliases: bool) -> list[Entry]:
         config = services.config
-        entries = [
-            *listing.models(
-                [model for model in services.models() if not model.unlisted],
-                loaded=is_loaded,
-                with_aliases=config.include_aliases_in_list,
-            ),
+        return [
+            *listing.models(models, loaded=is_loaded, with_aliases=with_aliases),
             *listing_others.peers(config.peer_models.values()),
             *listing_others.selectors(config.selectors.values(), services.state),
             *listing_others.pins(services.profiles.pins, services.names),
         ]
-        return listing.listing(entries, now=int(time.time()))  # noqa: TID251  shown in JSON
+
+    @views.get("/v1/models")
+    @views.get("/models")
+    async def list_models() -> ResponseReturnValue:
+        listed = [model for model in services.models() if not model.unlisted]
+        with_aliases = services.config.include_aliases_in_list
+        return listing.listing(entries(listed, with_aliases=with_aliases), now=_now())
+
+    @views.get("/v1/models/<path:name>")
+    async def show_model(name: str) -> ResponseReturnValue:
+        """Show one entry, also of what is not listed."""
+        known = {entry.id: entry for entry in entries(services.models(), with_aliases=True)}
+        if name not in known:
+            name = full_name(services.names.target(name))
+        return listing.shown(known[name], now=_now())
 
     @views.get("/running")
     async def list_running() -> ResponseReturnValue:
@@ -44,6 +55,10 @@ def models_views(services: Services) -> Blueprint:
         }
 
     return views
+
+
+def _now() -> int:
+    return int(time.time())  # noqa: TID251  shown in JSON
 
 
 def _running(model: Model, state: ModelState) -> dict[str, object]:

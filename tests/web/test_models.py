@@ -77,3 +77,22 @@ async def test_a_model_that_a_reload_took_out_is_shown_for_as_long_as_it_runs() 
     assert listing.body == b'{"data":[],"object":"list"}\n'
     assert (running["model"], running["cmd"], running["state"]) == ("m", "serve 5800", "ready")
     assert after.body == b'{"running":[]}\n'
+
+
+@pytest.mark.parametrize("name", ["m", "alias", "p/pm", "pm", "fast"])
+async def test_one_name_is_shown_as_it_is_listed(name: str) -> None:
+    peers = {"p": {"proxy": "http://127.0.0.1:1", "models": ["pm"]}}
+    selectors = {"fast": {"strategy": "pin", "targets": ["m"]}}
+    settings = {"aliases": ["alias"], "unlisted": True}
+    async with floor(model=settings, peers=peers, selectors=selectors) as web:
+        entry = json.loads((await web.ask(get(f"/v1/models/{name}"))).body)
+    assert entry["id"] == ("p/pm" if name == "pm" else name)
+    assert entry["object"] == "model"
+
+
+async def test_a_name_that_is_none_is_told_with_those_that_come_near() -> None:
+    async with floor() as web:
+        reply = await web.ask(get("/v1/models/alia"))
+        assert (await web.ask(get("/v1/models/"))).status == 404
+    assert (reply.status, reply.error["code"]) == (404, "model_not_found")
+    assert "'alias'" in reply.error["message"]
