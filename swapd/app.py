@@ -28,7 +28,7 @@ from swapd.reload import Load, Reloader
 from swapd.servers import Servers
 from swapd.supervisor import Supervisor
 from swapd.telemetry.lifecycle import Lifecycle
-from swapd.telemetry.logs import ModelLog
+from swapd.telemetry.logs import Logs
 from swapd.upstream.peers import Peers
 from swapd.upstream.pools import Pools
 from swapd.web.create_app import create_app
@@ -78,18 +78,20 @@ class App:
         self._ending = Ending()
         self._guardian = Guardian()
         self._lifecycle = Lifecycle()
+        self._logs = Logs()
         self._pools = Pools(config.models)
         self._peers = Peers(config.peers)
         self._servers = Servers(self._guardian, hurry=self._ending.kill)
         self._supervisor = Supervisor(
             Scheduler(terms_of(config), policy_of(config), rules_of(config), random.random),
             show=self._show,
-            log_of=lambda _: ModelLog(),
+            log_of=self._logs.of,
         )
         self._services = Services(
             config,
             supervisor=self._supervisor,
             lifecycle=self._lifecycle,
+            logs=self._logs,
             pools=self._pools,
             peers=self._peers,
             bound=listener.bound,

@@ -14,23 +14,19 @@ from swapd.config.server import Server
 
 def pending(config: Config) -> Iterator[str]:
     """Yield the keys that ``config`` sets and that change nothing yet."""
-    defaults = Server()
     kept = {
         "captureBuffer": config.capture_buffer_bytes > 0,
         "store": config.store is not None,
     }
     yield from (key for key, is_set in kept.items() if is_set)
-    for key in ("keep_alive", "fast_transport"):
-        if getattr(config.server, key) != getattr(defaults, key):
-            alias = Server.model_fields[key].alias or key
-            yield f"server.{alias}"
+    if config.server.fast_transport != Server().fast_transport:
+        yield "server.fastTransport"
     for model in config.models.values():
         yield from (f"models.{model.id}.{key}" for key in _pending_of(model))
 
 
 def _pending_of(model: Model) -> Iterator[str]:
     kept = {
-        "sendLoadingState": model.send_loading_state,
         "compat.ignoreWebsockets": model.ignore_websockets,
     }
     yield from (key for key, is_set in kept.items() if is_set)

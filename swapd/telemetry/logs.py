@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from swapd.ids import ModelId
 from swapd.telemetry.ring import Ring
 
 #: How much of a model's output is kept, over all its lives.
@@ -13,7 +14,11 @@ HISTORY_BYTES = 100 * 1024
 LAST_LINES = 10
 LAST_BYTES = 2048
 
+#: How many characters of a line about progress are shown.
+PROGRESS_CHARS = 120
+
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
+_PERCENTAGE = re.compile(r"(?<![\d.,])(?:100(?:\.0+)?|\d{1,2}(?:\.\d+)?) ?%")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -47,6 +52,28 @@ class ModelLog:
         lines = [_visible(line) for line in text.split("\n")]
         words = "\n".join([line for line in lines if line][-LAST_LINES:])
         return words.encode()[-LAST_BYTES:].decode(errors="ignore")
+
+    def progress(self) -> str | None:
+        """Return the newest line of this life with a percentage, or None if there is none.
+
+        It has no control characters, and 120 characters at most.
+        """
+        text = _ESCAPES.sub("", self._life.read().decode(errors="replace"))
+        for line in reversed(re.split(r"[\r\n]+", text)):
+            if _PERCENTAGE.search(line):
+                return _CONTROLS.sub("", line).strip()[:PROGRESS_CHARS].rstrip()
+        return None
+
+
+class Logs:
+    """The log of each model."""
+
+    def __init__(self) -> None:
+        self._logs: dict[ModelId, ModelLog] = {}
+
+    def of(self, model: ModelId) -> ModelLog:
+        """Return the log of ``model``, which is empty before its first start."""
+        return self._logs.setdefault(model, ModelLog())
 
 
 def _visible(line: str) -> str:

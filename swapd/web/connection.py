@@ -114,6 +114,9 @@ class Client:
     Its handler is cancelled as soon as the client leaves, at whatever stage.
     """
 
+    #: Starts a task that runs beside the handler, until the request is over.
+    beside: Callable[[Callable[[], Awaitable[None]]], None]
+
     def __init__(self, answer: Answer, headers: Sequence[Header], max_body_bytes: int) -> None:
         """Await the body that ``headers`` announce.
 
@@ -254,6 +257,7 @@ class Connection(TrioASGIHTTPConnection):
         client = Client(answer, headers, self.app.max_body_bytes())
         try:
             async with trio.open_nursery() as nursery:
+                client.beside = nursery.start_soon
                 nursery.start_soon(client.watch, receive, nursery.cancel_scope)
                 await relay(self.scope, client)
                 nursery.cancel_scope.cancel(reason="answered")

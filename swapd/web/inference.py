@@ -21,6 +21,7 @@ from swapd.upstream.exchange import ProxiedRequest
 from swapd.web.answers import tell, telling
 from swapd.web.connection import Client, Relay
 from swapd.web.errors import METHOD_NOT_ALLOWED, Problem
+from swapd.web.loading import Loading
 from swapd.web.manner import Manner
 from swapd.web.routes import methods_of, upstream_path
 from swapd.web.services import Services
@@ -33,6 +34,7 @@ class Inference:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._loading = Loading(services)
 
     def route_of(self, scope: HTTPScope) -> Relay | None:
         """Return who relays this request, or None if it is no model route."""
@@ -57,10 +59,10 @@ class Inference:
             client=_address(scope),
         ) as tracked:
             _log_choice(found)
-            request = await asked.changed(changes_for(found, services.config))
-            await services.dispatch.send(
-                _proxied(scope, request), found.target, client, admitted=tracked.admitted
-            )
+            request = _proxied(scope, await asked.changed(changes_for(found, services.config)))
+            way = self._loading.way(scope, client, asked, found.target, tracked.admitted)
+            async with way as (downstream, admitted):
+                await services.dispatch.send(request, found.target, downstream, admitted=admitted)
 
     async def _read(self, scope: HTTPScope, client: Client) -> ModelRequest:
         return await read_request(

@@ -22,6 +22,7 @@ from swapd.policy.selectors import Destination, Selectors, Standing
 from swapd.supervisor import Supervisor
 from swapd.telemetry.inflight import Requests
 from swapd.telemetry.lifecycle import Lifecycle
+from swapd.telemetry.logs import Logs
 from swapd.upstream.peers import Peers
 from swapd.upstream.pools import Pools
 from swapd.web.auth import Keys
@@ -42,6 +43,7 @@ class Services:
         *,
         supervisor: Supervisor,
         lifecycle: Lifecycle,
+        logs: Logs,
         pools: Pools,
         peers: Peers,
         bound: Bound,
@@ -50,6 +52,7 @@ class Services:
         """Serve by ``config`` until there is another; ``closing`` is set when swapd ends."""
         self.supervisor = supervisor
         self.lifecycle = lifecycle
+        self.logs = logs
         self.dispatch = Dispatch(supervisor, pools, peers)
         self.requests = Requests()
         self.profiles = Profiles(config.profiles)

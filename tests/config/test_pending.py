@@ -19,7 +19,6 @@ def test_a_plain_configuration_has_its_full_effect() -> None:
     [
         ("server: {fastTransport: false}\n", "server.fastTransport"),
         ("captureBuffer: 5\n", "captureBuffer"),
-        ("sendLoadingState: true\n", "models.a.sendLoadingState"),
         ("", "models.a.compat.ignoreWebsockets"),
     ],
 )

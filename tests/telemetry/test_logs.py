@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swapd.telemetry.logs import HISTORY_BYTES, LAST_BYTES, LAST_LINES, ModelLog
+from swapd.ids import ModelId
+from swapd.telemetry.logs import (
+    HISTORY_BYTES,
+    LAST_BYTES,
+    LAST_LINES,
+    PROGRESS_CHARS,
+    Logs,
+    ModelLog,
+)
 
 
 def last_words(*chunks: bytes) -> str:
@@ -65,6 +73,57 @@ def test_the_history_is_bounded_and_keeps_the_newest() -> None:
     history = log.history()
     assert len(history) == HISTORY_BYTES
     assert history.endswith(b"099999\n")
+
+
+def progress(*chunks: bytes) -> str | None:
+    log = ModelLog()
+    for chunk in chunks:
+        log.write(chunk)
+    return log.progress()
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        (b"", None),
+        (b"loading\nstill loading\n", None),
+        (b"shards: 25% | 1/4\nshards: 50% | 2/4\n", "shards: 50% | 2/4"),
+        (b"50%\nready soon\n", "50%"),
+        (b"\r 10%|#   \r 20%|##  ", "20%|##"),
+        (b"\r 10%|#   \r 20%|##  \r 3", "20%|##"),
+        (b"45.5 %\r\n", "45.5 %"),
+        (b"\x1b[32mload:\x1b[0m 7%\x07", "load: 7%"),
+        (b"100%\n", "100%"),
+        (b"100.0%\n", "100.0%"),
+        (b"500%\n1000%\n101%\n1,50%\n", None),
+        (b"%d of %s\nload 7 of 9\n", None),
+        (b"\xff 5%\n", "\ufffd 5%"),
+    ],
+)
+def test_progress_is_the_newest_line_with_a_percentage(said: bytes, line: str | None) -> None:
+    assert progress(said) == line
+
+
+def test_progress_is_of_this_life_alone() -> None:
+    log = ModelLog()
+    log.write(b"50%\n")
+    log.begin()
+    assert log.progress() is None
+
+
+@given(st.lists(st.binary(max_size=4000), max_size=10))
+def test_progress_is_bounded_and_printable_whatever_is_said(chunks: list[bytes]) -> None:
+    line = progress(*chunks, b" 50%")
+    assert line is not None
+    assert len(line) <= PROGRESS_CHARS
+    assert all(ord(char) >= 32 and not 127 <= ord(char) < 160 for char in line if char != "\t")
+
+
+def test_every_model_has_one_log() -> None:
+    logs = Logs()
+    logs.of(ModelId("a")).write(b"a")
+    assert logs.of(ModelId("a")).history() == b"a"
+    assert logs.of(ModelId("b")).history() == b""
 
 
 @given(st.lists(st.binary(max_size=4000), max_size=10))

@@ -16,6 +16,7 @@ from swapd.ids import Generation, ModelId
 from swapd.leases import End, Lease
 from swapd.supervisor import ModelView, Supervisor, Waiting
 from swapd.telemetry.lifecycle import Lifecycle
+from swapd.telemetry.logs import Logs
 from swapd.upstream.peers import Peers
 from swapd.upstream.pools import Pools
 from swapd.web.bound import Bound
@@ -27,10 +28,15 @@ from tests.web.raw import Served, request, serving
 
 
 class ReadyModels:
-    """Takes the supervisor's place: every lease is given at once, or refused with ``refusal``."""
+    """Takes the supervisor's place: every lease is given at once, or refused with ``refusal``.
+
+    While ``held`` is not set, it is waited for first.
+    """
 
     def __init__(self) -> None:
         self.refusal: Exception | None = None
+        self.held = trio.Event()
+        self.held.set()
         self.end = End()
         self.seen = ModelView(ModelId("m"))
         self.waiting: list[Waiting] = []
@@ -38,7 +44,7 @@ class ReadyModels:
 
     @asynccontextmanager
     async def lease(self, model: ModelId) -> AsyncIterator[Lease]:
-        await trio.lowlevel.checkpoint()
+        await self.held.wait()
         if self.refusal is not None:
             raise self.refusal
         yield Lease(model, Generation(1), self.end)
@@ -126,6 +132,7 @@ async def floor(
             config,
             supervisor=cast(Supervisor, models),
             lifecycle=lifecycle,
+            logs=Logs(),
             pools=pools,
             peers=peers,
             bound=bound,

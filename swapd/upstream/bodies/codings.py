@@ -1,4 +1,4 @@
-"""Undoes what ``content-encoding`` says was done to a body.
+"""Undoes what ``content-encoding`` says was done to a body, or to an answer.
 
 Rule 1: each step puts out some MiB at most, and all of them what the caller allows, for a few
     bytes can become many GB.
@@ -15,7 +15,7 @@ import brotli
 import trio
 import zstandard
 
-from swapd.errors import BodyTooLarge, MalformedRequest
+from swapd.errors import BodyTooLarge, MalformedRequest, UpstreamFailed
 from swapd.upstream.bodies.body import PIECE_BYTES, Body
 from swapd.upstream.bodies.spool import Spool
 from swapd.upstream.headers import Header
@@ -27,6 +27,8 @@ MOST_BYTES = 1024 * 1024 * 1024
 _MOST_CODINGS = 4
 
 _KNOWN = "gzip, deflate, br and zstd"
+
+_BROKEN = (zlib.error, brotli.error, zstandard.ZstdError)
 
 
 class Decoder(Protocol):
@@ -73,11 +75,52 @@ async def decoded(body: Body, codings: Sequence[str], *, max_bytes: int) -> Body
     except BodyTooLarge:
         text = f"the body becomes larger than {limit} bytes when it is decoded"
         raise BodyTooLarge(text) from None
-    except (zlib.error, brotli.error, zstandard.ZstdError) as error:
+    except _BROKEN as error:
         raise MalformedRequest(f"the body is not valid {', '.join(codings)}: {error}") from error
     if not all(decoder.is_complete() for decoder in decoders):
         raise MalformedRequest(f"the body is not valid {', '.join(codings)}: it ends too early")
     return await spool.finish()
+
+
+class AnswerDecoding:
+    """Decodes an answer as it comes; its pieces are small, so this needs no thread."""
+
+    def __init__(self, codings: Sequence[str]) -> None:
+        """Undo ``codings``, which are in the order in which they were applied.
+
+        Raises:
+          UpstreamFailed: One of them is unknown.
+        """
+        self._name = ", ".join(codings)
+        if not _DECODERS.keys() >= {*codings} or len(codings) > _MOST_CODINGS:
+            raise UpstreamFailed(f"the server's answer is encoded as {self._name}")
+        self._decoders = [_decoder(coding) for coding in reversed(codings)]
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield what the next piece comes to; nothing empty.
+
+        Raises:
+          UpstreamFailed: It is not encoded so.
+        """
+        try:
+            for output in _through(self._decoders, data):
+                if output:
+                    yield output
+        except _BROKEN as error:
+            raise UpstreamFailed(
+                f"the server's answer is not valid {self._name}: {error}"
+            ) from error
+
+    def finish(self) -> None:
+        """Check that it may end here.
+
+        Raises:
+          UpstreamFailed: It ended too early.
+        """
+        if not all(decoder.is_complete() for decoder in self._decoders):
+            raise UpstreamFailed(
+                f"the server's answer is not valid {self._name}: it ends too early"
+            )
 
 
 def _decoder(coding: str) -> Decoder:
