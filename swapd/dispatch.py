@@ -24,7 +24,7 @@ from swapd.upstream.pools import Pools
 #: only a request that has failed anyway; not waiting costs its client the reason.
 OBITUARY = 1.0
 
-_log = logging.getLogger("swapd.http")
+_log = logging.getLogger("swapd.requests")
 
 
 class Dispatch:
@@ -88,7 +88,6 @@ class Dispatch:
         try:
             await self._peers.relay(model.peer, request, downstream)
         except UpstreamFailed as error:
-            _log.warning("peer %s: %s", model.peer, error)
             raise type(error)(f"peer {model.peer}: {error}") from error
 
 

@@ -26,7 +26,7 @@ from swapd.web.manner import Manner
 from swapd.web.routes import methods_of, upstream_path
 from swapd.web.services import Services
 
-_log = logging.getLogger("swapd.http")
+_log = logging.getLogger("swapd.requests")
 
 
 class Inference:
