@@ -12,7 +12,7 @@ from typing import NoReturn, assert_never
 
 import trio
 
-from swapd.errors import RequestError
+from swapd.errors import ModelUnavailable, RequestError
 from swapd.ids import ModelId, Ticket
 from swapd.leases import End, Gate, Lease
 from swapd.policy.effects import (
@@ -41,6 +41,7 @@ from swapd.policy.facts import (
     Woke,
 )
 from swapd.policy.life import Reason, Transition
+from swapd.policy.outlook import Outlook, outlook
 from swapd.policy.scheduler import Scheduler
 from swapd.policy.seats import Rules, Terms
 from swapd.process.actor import Log, ModelActor, RunServer, Start, Stop
@@ -304,6 +305,16 @@ class Supervisor:
     def doomed(self) -> Mapping[ModelId, ModelId]:
         """Tell which models admit nobody any more, and which overdue one must each make way for."""
         return self._scheduler.doomed(trio.current_time())
+
+    def outlook(self, model: ModelId) -> Outlook:
+        """Tell what a request for ``model`` would come to now.
+
+        Raises:
+          ModelUnavailable: A reload brought it, and has not come to us yet.
+        """
+        if model not in self._actors:
+            raise ModelUnavailable(f"{model} is about to be configured", retry_after=1.0)
+        return outlook(self._scheduler, model, trio.current_time())
 
     def _next_ticket(self) -> Ticket:
         return Ticket(next(self._tickets))

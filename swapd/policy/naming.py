@@ -64,6 +64,8 @@ class Names:
           UnknownModel: If there is none; says which names come near.
         """
         match self.find(name):
+            case None if name in self._selectors:
+                raise UnknownModel(f"{name!r} is a selector: ask for one of its targets")
             case None:
                 raise UnknownModel(self._unknown(name, [*self._local]))
             case PeerModel(peer):

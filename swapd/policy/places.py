@@ -26,8 +26,8 @@ class Places:
         """Every model that holds its place: starting, ready, or not gone yet."""
         return {m for m, seat in self.seats.items() if seat.state is not ModelState.STOPPED}
 
-    def decision(self, target: ModelId, *beside: ModelId) -> Decision:
-        """Decide who must go for ``target``, if ``beside`` had a place, too.
+    def taken(self, target: ModelId, *beside: ModelId) -> set[ModelId]:
+        """Return who has a place as far as ``target`` is concerned, if ``beside`` had one, too.
 
         Whoever's place is being made counts as having it.  ``target`` counts if it stays, or
         a policy that never evicts for a model that runs would take it for one.
@@ -35,7 +35,11 @@ class Places:
         places = self.up() | self.claims | {*beside}
         if not self.seats[target].is_loaded:
             places.discard(target)
-        return self.policy.victims(target, places)
+        return places
+
+    def decision(self, target: ModelId, *beside: ModelId) -> Decision:
+        """Decide who must go for ``target``, if ``beside`` had a place, too."""
+        return self.policy.victims(target, self.taken(target, *beside))
 
     def victims(self, target: ModelId, *beside: ModelId) -> frozenset[ModelId]:
         """Return who must go for ``target``, as ``decision`` says."""

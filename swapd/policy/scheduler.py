@@ -17,12 +17,14 @@ became ready, and admits nobody else.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Set
+from copy import deepcopy
 from typing import assert_never
 
 from swapd.ids import ModelId, Ticket
 from swapd.policy import refusals
 from swapd.policy.effects import Admit, Complete, Effect, Refusal, Refuse, Revoke, WakeAt
 from swapd.policy.eviction import EvictionPolicy
+from swapd.policy.explaining import Explanation, explain
 from swapd.policy.facts import (
     Fact,
     GraceOver,
@@ -97,6 +99,20 @@ class Scheduler:
     def waiting(self, model: ModelId) -> int:
         """Count the requests and loads that wait for ``model``."""
         return len(self._seats[model].wants)
+
+    def explain(self, model: ModelId) -> Explanation:
+        """Tell whom a start of ``model`` would evict now, and why."""
+        return explain(self._places.policy, model, self._places.taken(model))
+
+    def clash(self, one: ModelId, other: ModelId) -> bool:
+        """Tell whether one of two would drive the other out, whoever came first."""
+        return self._places.clash(one, other)
+
+    def copy(self) -> Scheduler:
+        """Return one that knows the same, and can be told what has not happened."""
+        wants = [want for seat in self._seats.values() for want in seat.wants.values()]
+        shared = [self._places.policy, self._rules, *wants]  # nothing changes them
+        return deepcopy(self, {id(each): each for each in shared})
 
     def handle(self, fact: Fact, *, now: float) -> list[Effect]:
         """Record ``fact`` and return all that can be done now, in order."""

@@ -24,6 +24,7 @@ from swapd.web.errors import (
     Problem,
     problem_of,
 )
+from swapd.web.explain import explain_views
 from swapd.web.inference import Inference
 from swapd.web.lifecycle import lifecycle_views
 from swapd.web.manner import Manner
@@ -56,7 +57,14 @@ def create_app(services: Services) -> Web:
     app.json = _Json(app)
     _guard_websockets(app, services)
     _show_errors(app)
-    for views in (pages_views, models_views, admin_views, profiles_views, lifecycle_views):
+    for views in (
+        pages_views,
+        models_views,
+        admin_views,
+        profiles_views,
+        lifecycle_views,
+        explain_views,
+    ):
         app.register_blueprint(views(services))
     return app
 

@@ -14,9 +14,14 @@ from swapd.config.load import parse
 from swapd.config.schema import Config
 from swapd.ids import Generation, ModelId
 from swapd.leases import End, Lease
+from swapd.policy.eviction import GroupEviction
+from swapd.policy.outlook import Outlook, outlook
+from swapd.policy.scheduler import Scheduler
+from swapd.policy.seats import Terms
 from swapd.supervisor import ModelView, Supervisor, Waiting
 from swapd.telemetry.lifecycle import Lifecycle
 from swapd.telemetry.logs import Logs
+from swapd.testing.groups import group
 from swapd.upstream.peers import Peers
 from swapd.upstream.pools import Pools
 from swapd.web.bound import Bound
@@ -41,6 +46,7 @@ class ReadyModels:
         self.seen = ModelView(ModelId("m"))
         self.waiting: list[Waiting] = []
         self.changed = trio.Event()
+        self.scheduler = _swapping("m", "n")
 
     @asynccontextmanager
     async def lease(self, model: ModelId) -> AsyncIterator[Lease]:
@@ -63,6 +69,15 @@ class ReadyModels:
 
     def doomed(self) -> Mapping[ModelId, ModelId]:
         return {}
+
+    def outlook(self, model: ModelId) -> Outlook:
+        return outlook(self.scheduler, model, now=0.0)
+
+
+def _swapping(*names: str) -> Scheduler:
+    """Return the scheduler of models of which one runs at a time."""
+    models = dict.fromkeys(map(ModelId, names), Terms())
+    return Scheduler(models, GroupEviction({"g": group(*names)}))
 
 
 @dataclass

@@ -1,0 +1,70 @@
+"""What a request would cause, as the API tells it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from swapd.ids import Generation, ModelId, Ticket
+from swapd.policy.facts import ModelReady, RequestArrived
+from tests.web.floor import Floor, floor, get
+
+N = ModelId("n")
+
+
+def serve_another(web: Floor) -> None:
+    """Have model ``n`` serve a request in the place of ``m``."""
+    web.models.scheduler.handle(RequestArrived(Ticket(1), N), now=0.0)
+    web.models.scheduler.handle(ModelReady(N, Generation(1)), now=0.0)
+
+
+async def test_what_a_request_would_cause_is_told() -> None:
+    async with floor() as web:
+        serve_another(web)
+        for name in ("m", "alias"):
+            reply = await web.ask(get(f"/api/explain?model={name}"))
+            assert (reply.status, json.loads(reply.body)) == (
+                200,
+                {
+                    "model": "m",
+                    "state": "stopped",
+                    "outcome": "waits",
+                    "told": "m is stopped. m would evict n (group g, cost 1). "
+                    "A request would wait: n serves 1 request.",
+                    "refusal": None,
+                    "stops": [],
+                    "waits_for": {"n": "serves 1 request"},
+                    "ahead": [],
+                    "running": ["n"],
+                    "evict": ["n"],
+                    "stay": [],
+                    "rule": "group g",
+                    "cost": 1,
+                    "verdict": "m would evict n (group g, cost 1)",
+                    "why": {"n": "group g swaps: one member at a time"},
+                    "alternatives": [],
+                },
+            )
+
+
+@pytest.mark.parametrize(
+    ("query", "code", "message"),
+    [
+        ("", "not_found", "name a model: /api/explain?model=NAME"),
+        ("?model=", "not_found", "name a model: /api/explain?model=NAME"),
+        ("?model=ms", "model_not_found", "there is no model 'ms'; did you mean 'm'?"),
+        ("?model=sel", "model_not_found", "'sel' is a selector: ask for one of its targets"),
+    ],
+)
+async def test_a_model_must_be_named_that_there_is(query: str, code: str, message: str) -> None:
+    selectors = {"sel": {"strategy": "pin", "targets": ["m"]}}
+    async with floor(selectors=selectors) as web:
+        reply = await web.ask(get(f"/api/explain{query}"))
+        assert (reply.status, reply.error["code"]) == (404, code)
+        assert reply.error["message"] == message
+
+
+async def test_a_key_is_asked_for() -> None:
+    async with floor(apiKeys=["sesame"]) as web:
+        assert (await web.ask(get("/api/explain?model=m"))).status == 401
