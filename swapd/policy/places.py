@@ -67,7 +67,7 @@ class Places:
 
     def is_claimed_against(self, target: ModelId) -> bool:
         """Tell whether starting ``target`` would add a victim to a swap under way."""
-        return any(target in self.victims(other, target) for other in self.claims - {target})
+        return any(target in self.victims(other, target) for other in self.claims)
 
     def may_go(self, victim: ModelId) -> bool:
         """Tell whether ``victim`` can be stopped for another now, or is going already."""
@@ -78,8 +78,7 @@ class Places:
             case ModelState.STARTING:
                 return not seat.wants  # whoever wanted it has left
             case ModelState.READY:
-                has_its_turn = bool(seat.turn) and self.has_its_place(seat)
-                return victim not in self.claims and not (seat.serving or has_its_turn)
+                return victim not in self.claims and not seat.serving
             case ModelState.STOPPING:
                 return True
 

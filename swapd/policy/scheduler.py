@@ -318,7 +318,6 @@ class Scheduler:
 
     def _turn_away(self) -> Iterator[Effect]:
         """Refuse whoever would need a start or an eviction: swapd is ending."""
-        self._swaps.give_up()
         for seat in self._seats.values():
             if seat.state is not ModelState.STARTING:
                 yield from self._refuse_all(seat, refusals.shutting_down())

@@ -140,7 +140,6 @@ class Seat:
         self.idle_since = self.ready_since = now
         self.load_seconds = now - self.started_at
         self.turn = set(self.wants)
-        self.displaced = set()
 
     def become_stopped(self, error: str | None, now: float, chance: Chance) -> None:
         """Be gone, by itself if there is an ``error``; whom it served is served no more."""

@@ -19,11 +19,6 @@ class Swaps:
         self._places = places
         self._displaced: list[ModelId] = []  # by swaps that failed; they may come back
 
-    def give_up(self) -> None:
-        """Make no more room: swapd is ending."""
-        self._places.claims.clear()
-        self._displaced.clear()
-
     def bring_back(self, displaced: Set[ModelId]) -> None:
         """Have those started again whom a swap stopped for nothing, unless they are in the way."""
         self._displaced += sorted(displaced)
@@ -81,8 +76,7 @@ class Swaps:
         displaced, self._displaced = self._displaced, []
         for seat in (self._places.seats[model] for model in displaced):
             can_start = seat.state is ModelState.STOPPED and seat.configured
-            may_start = seat.model not in held and not seat.failures.left(now)
-            if can_start and may_start and self._is_unwanted(seat, plan):
+            if can_start and seat.model not in held and self._is_unwanted(seat, plan):
                 yield seat.start(Reason.RESTORED, now)
 
     def _is_unwanted(self, seat: Seat, plan: Plan) -> bool:

@@ -201,6 +201,21 @@ def test_a_full_queue_refuses_who_would_wait_beside_a_ready_model_that_has_victi
     )  # fmt: skip
 
 
+def test_a_swap_under_way_goes_on_though_another_becomes_overdue() -> None:
+    terms = {A: Terms(), B: Terms(priority=1), C: Terms()}
+    replay(
+        Scheduler(terms, GroupEviction({"(default)": group("a", "b", "c")}), Rules(max_wait=10)),
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST), WakeAt(10.0),
+        ModelReady(A, G1), Admit(T1, A, G1),
+        RequestArrived(T2, C), WakeAt(10.0),
+        RequestArrived(T3, B), WakeAt(10.0),
+        5.0, RequestFinished(T1), StopModel(A, G1, SWAP), WakeAt(10.0),
+        5.0, Woke(),
+        ModelStopped(A, G1), StartModel(B, G1, REQUEST),
+        ModelReady(B, G1), Admit(T3, B, G1),
+    )  # fmt: skip
+
+
 def test_a_full_queue_says_to_come_back_after_the_loads_that_wait() -> None:
     queue = scheduler(max_queue=1)
     queue.handle(RequestArrived(T1, A), now=0.0)

@@ -33,11 +33,13 @@ from swapd.policy.facts import (
     Woke,
 )
 from swapd.policy.life import ModelState, Reason
+from swapd.policy.matrix.eviction import MatrixEviction
 from swapd.policy.refusals import RETRY_LATE
 from swapd.policy.scheduler import Scheduler
 from swapd.policy.seats import Rules, Terms
 from swapd.testing.groups import group
 from swapd.testing.replay import replay
+from tests.policy.matrix.sets import read
 
 A, B, C, D = (ModelId(name) for name in "abcd")
 T1, T2, T3, T4, T5, T6 = (Ticket(number) for number in range(1, 7))
@@ -156,6 +158,21 @@ def test_a_minute_of_serving_well_is_forgiving() -> None:
         ModelReady(A, G3), Admit(T3, A, G3),
         1.0, ModelStopped(A, G3, "boom"),
         RequestArrived(T4, A), Refuse(T4, backing_off(A, 1.0)),
+    )  # fmt: skip
+
+
+def test_only_a_life_that_served_well_is_forgiving() -> None:
+    replay(
+        scheduler(),
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST),
+        ModelReady(A, G1), Admit(T1, A, G1),
+        RequestFinished(T1),
+        UnloadRequested(T2, (A,)), StopModel(A, G1, UNLOAD),
+        ModelStopped(A, G1), Complete(T2),
+        100.0, RequestArrived(T3, A), StartModel(A, G2, REQUEST),
+        ModelStopped(A, G2, "boom"), Refuse(T3, failed(A, 1.0)),
+        100.0, RequestArrived(T4, A), StartModel(A, G3, REQUEST),
+        ModelStopped(A, G3, "boom"), Refuse(T4, failed(A, 2.0)),
     )  # fmt: skip
 
 
@@ -320,17 +337,91 @@ def test_nothing_comes_back_while_swapd_ends() -> None:
 
 
 def test_nothing_comes_back_that_its_owner_unloads() -> None:
+    kept = group("d", exclusive=False, persistent=True)
     replay(
-        scheduler(PAIRS),
+        scheduler({"g": group("a", "b"), "h": group("c"), "kept": kept}),
         LoadRequested(T1, A, Reason.LOAD), StartModel(A, G1, Reason.LOAD),
         ModelReady(A, G1), Complete(T1),
+        LoadRequested(T2, D, Reason.LOAD), StartModel(D, G1, Reason.LOAD),
+        ModelReady(D, G1), Complete(T2),
+        RequestArrived(T3, C), StopModel(A, G1, SWAP),
+        ModelStopped(A, G1), StartModel(C, G1, REQUEST),
+        UnloadRequested(T4, (A, D)), StopModel(D, G1, UNLOAD),
+        ModelStopped(C, G1, "boom"), Refuse(T3, failed(C, 1.0)),
+        ModelStopped(D, G1), Complete(T4),
+    )  # fmt: skip
+
+
+def test_nothing_comes_back_that_a_reload_took_out() -> None:
+    replay(
+        scheduler(),
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST),
+        ModelReady(A, G1), Admit(T1, A, G1),
+        RequestFinished(T1),
+        RequestArrived(T2, B), StopModel(A, G1, SWAP),
+        ModelStopped(A, G1), StartModel(B, G1, REQUEST),
+        Reconfigured({B: Terms()}, GroupEviction({"(default)": group("b")}), frozenset(), 0.0),
+        ModelStopped(B, G1, "boom"), Refuse(T2, failed(B, 1.0)),
+    )  # fmt: skip
+
+
+def test_what_was_displaced_starts_once_though_somebody_waits_for_it() -> None:
+    replay(
+        scheduler(),
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST),
+        ModelReady(A, G1), Admit(T1, A, G1),
+        RequestFinished(T1),
+        RequestArrived(T2, B), StopModel(A, G1, SWAP),
+        ModelStopped(A, G1), StartModel(B, G1, REQUEST),
+        RequestArrived(T3, A),
+        ModelStopped(B, G1, "boom"), Refuse(T2, failed(B, 1.0)), StartModel(A, G2, REQUEST),
+    )  # fmt: skip
+
+
+def matrix(sets: str) -> Scheduler:
+    terms = dict.fromkeys((A, B, C, D), Terms())
+    return Scheduler(terms, MatrixEviction(read(sets), terms))
+
+
+def test_nothing_comes_back_into_a_place_that_is_taken() -> None:
+    replay(
+        matrix("x: c & d"),
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST),
+        ModelReady(A, G1), Admit(T1, A, G1),
+        RequestFinished(T1),
         RequestArrived(T2, C), StopModel(A, G1, SWAP),
         ModelStopped(A, G1), StartModel(C, G1, REQUEST),
-        RequestArrived(T3, D), StartModel(D, G1, REQUEST),
-        UnloadRequested(T4, (A, D)),
-        Refuse(T3, refused("d was unloaded")), StopModel(D, G1, UNLOAD),
+        LoadRequested(T3, D, Reason.LOAD), StartModel(D, G1, Reason.LOAD),
+        ModelReady(D, G1), Complete(T3),
         ModelStopped(C, G1, "boom"), Refuse(T2, failed(C, 1.0)),
-        ModelStopped(D, G1), Complete(T4),
+    )  # fmt: skip
+
+
+def test_nothing_comes_back_in_the_way_of_one_who_waits_for_another() -> None:
+    replay(
+        matrix("x: a & d, y: c & d"),
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST),
+        RequestArrived(T2, D), StartModel(D, G1, REQUEST),
+        ModelReady(A, G1), Admit(T1, A, G1),
+        ModelReady(D, G1), Admit(T2, D, G1),
+        RequestFinished(T1),
+        RequestArrived(T3, C), StopModel(A, G1, SWAP),
+        ModelStopped(A, G1), StartModel(C, G1, REQUEST),
+        RequestArrived(T4, B),  # alone: d must go first, and is busy
+        ModelStopped(C, G1, "boom"), Refuse(T3, failed(C, 1.0)),
+        RequestFinished(T2), StopModel(D, G1, SWAP),
+        ModelStopped(D, G1), StartModel(B, G1, REQUEST),
+    )  # fmt: skip
+
+
+def test_who_waits_for_a_slot_keeps_nobody_from_starting_beside_its_model() -> None:
+    groups = {"alone": group("a"), "guests": group("b", exclusive=False)}
+    replay(
+        Scheduler(dict.fromkeys((A, B), Terms(parallel=1)), GroupEviction(groups)),
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST),
+        ModelReady(A, G1), Admit(T1, A, G1),
+        RequestArrived(T2, A),
+        RequestArrived(T3, B), StartModel(B, G1, REQUEST),
     )  # fmt: skip
 
 
@@ -456,3 +547,20 @@ def test_the_queue_tells_who_is_overdue_and_whom_it_dooms() -> None:
         (T2, True, (A,)),
         (T3, False, (A,)),
     ]
+
+
+def test_the_queue_waits_for_nobody_but_a_model_that_loads() -> None:
+    groups = {"alone": group("a"), "guests": group("b", exclusive=False)}
+    made = scheduler({**groups, "rest": group("c", "d")})
+    for when, fact in (
+        (0.0, RequestArrived(T1, A)),
+        (1.0, ModelReady(A, G1)),
+        (2.0, RequestArrived(T2, B)),
+        (3.0, RequestFinished(T1)),
+        (4.0, UnloadRequested(T3, (A,))),
+        (5.0, ModelStopped(A, G1)),
+        (6.0, RequestArrived(T4, A)),
+    ):
+        made.handle(fact, now=when)
+    waits_for = {place.ticket: place.waits_for for place in made.queue(now=7.0)}
+    assert waits_for == {T2: (), T4: (B,)}
