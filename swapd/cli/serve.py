@@ -57,6 +57,7 @@ def serve(
     import trio
 
     from swapd.config.pending import pending
+    from swapd.web.capacity import raise_descriptor_limit
     from swapd.web.listener import bind
 
     sources = sources_of(config, config_dir, lenient=lenient)
@@ -68,6 +69,7 @@ def serve(
             click.echo(f"warning: {warning}", err=True)
         if idle := list(pending(loaded)):
             click.echo(f"warning: without effect in this version: {', '.join(idle)}", err=True)
+        raise_descriptor_limit()
         with bind(listen, _certificate(tls_cert_file, tls_key_file)) as listener:
             trio.run(_serve, loaded, sources, listener, watch)
 

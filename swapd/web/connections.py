@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +15,11 @@ from hypercorn.config import Config, Sockets
 from swapd.web import limits
 from swapd.web.certificate import Certificate
 from swapd.web.departures import departed
+from swapd.web.errors import FULL
 from swapd.web.limits import Patience
+from swapd.web.unasked import answer_unasked
+
+_log = logging.getLogger("swapd")
 
 
 class Known(Protocol):
@@ -21,6 +27,13 @@ class Known(Protocol):
 
     #: Whether a request is being served, which ends when its client leaves.
     busy: bool
+
+    @property
+    def unused_since(self) -> float | None:
+        """When it began to wait for a request; None while one is served or its body comes."""
+
+    def dismiss(self) -> None:
+        """Close it unless it is used."""
 
     def fileno(self) -> int:
         """Return the socket's descriptor, or -1 once it is closed."""
@@ -32,14 +45,49 @@ class Known(Protocol):
         """End it at once."""
 
 
+def _age(connection: Known) -> float:
+    since = connection.unused_since
+    return math.inf if since is None else since
+
+
 class Connections:
     """The connections of one listener that are open now."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        """Have ``most`` of them at once."""
+        self._most = most
         self._open: set[Known] = set()
+        self._was_full = False
+        self._turned_away = 0
         self._over = False
         #: Whether connections on which nothing is served are closed.
         self.ending = False
+
+    def admit(self) -> bool:
+        """Tell whether one more may come; the one unused for longest makes room for it."""
+        if len(self._open) < self._most:
+            self._was_full = False
+            return True
+        unused = [one for one in self._open if one.unused_since is not None]
+        if unused:
+            min(unused, key=_age).dismiss()
+        elif not self._was_full:
+            self._was_full = True
+            _log.warning(
+                "all %d connections are in use, more are turned away; more descriptors"
+                " (ulimit -n) are more connections",
+                self._most,
+            )
+        return bool(unused)
+
+    async def turn_away(self, client: trio.SocketStream) -> None:
+        """Tell ``client`` that there is no room, unless too many are being told."""
+        if self._turned_away < limits.TURNED_AWAY:
+            self._turned_away += 1
+            try:
+                await answer_unasked(client, FULL)
+            finally:
+                self._turned_away -= 1
 
     @contextmanager
     def holding(self, connection: Known) -> Iterator[None]:

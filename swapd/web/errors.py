@@ -76,6 +76,13 @@ LATE = Problem("the rest of the request did not come in time", TOO_SLOW)
 #: What is said to who speaks plain HTTP where TLS is spoken.
 WANTS_TLS = Problem("this address speaks TLS: its URL begins with https://", NOT_HTTP)
 
+#: What is said to a connection too many.
+FULL = Problem(
+    "swapd has as many connections as it can have at once: try again",
+    Kind(503, "server_error", "service_unavailable"),
+    ((b"retry-after", b"1"),),
+)
+
 #: What is said of what could not be read as a request, by the status that the parser hints at.
 _UNREADABLE = {
     431: Problem("a line of the request's body is too long", HEAD_TOO_LARGE),

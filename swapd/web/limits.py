@@ -35,6 +35,9 @@ LOOK_EVERY = 1.0
 #: For which the rest of an answered request is swallowed.
 LINGER = 2.0
 
+#: Connections that may be told at once that they are too many; more are just closed.
+TURNED_AWAY = 32
+
 #: Until a client that acknowledges nothing, or has not read a byte of what waits for it, is taken
 #: for gone.
 VANISHED = 300

@@ -43,6 +43,9 @@ STATE_KEY = "swapd.connection"
 
 Secure: TypeAlias = "trio.SSLStream[trio.SocketStream]"
 
+#: What a stream raises whose connection is over.
+_GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
+
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -73,6 +76,8 @@ class LiveConnection(TCPServer):
         self._pings = trio.CancelScope()
         self._read_all = trio.Event()
         self._lingers = False
+        self._is_dismissed = False
+        self._stops_reading = False
         self._waiting = trio.CancelScope()
         self._speaks_http = False
         self._owed = Owed.HANDSHAKE
@@ -81,6 +86,17 @@ class LiveConnection(TCPServer):
     def fileno(self) -> int:
         """Return the socket's descriptor, or -1 once it is closed."""
         return self._socket.fileno()
+
+    @property
+    def unused_since(self) -> float | None:
+        """When it began to wait for a request; None while one is served or its body comes."""
+        is_unused = self._owed in {Owed.HANDSHAKE, Owed.REQUEST, Owed.HEAD}
+        return self._owed_since if is_unused and not self._is_dismissed else None
+
+    def dismiss(self) -> None:
+        """Close the connection unless it is used."""
+        self._is_dismissed = True
+        self.reckon()
 
     def reset(self) -> None:
         """Close with an RST, which no client takes for the end of an answer.
@@ -98,6 +114,10 @@ class LiveConnection(TCPServer):
 
     async def run(self) -> None:
         """Serve the connection until either side ends it."""
+        if not self.config.connections.admit():
+            if self.config.certificate is None:
+                await self.config.connections.turn_away(self._transport)
+            return
         with self.config.connections.holding(self), self._scope:
             if await self._shake_hands():
                 await super().run()
@@ -129,7 +149,7 @@ class LiveConnection(TCPServer):
 
     def _due(self) -> float:
         patience = self.config.patience
-        if self.config.connections.ending and self._owed not in {Owed.NOTHING, Owed.BODY}:
+        if self._is_unwanted():
             return -math.inf
         match self._owed:
             case Owed.HANDSHAKE:
@@ -143,6 +163,11 @@ class LiveConnection(TCPServer):
             case Owed.NOTHING:
                 seconds = math.inf
         return self._owed_since + seconds
+
+    def _is_unwanted(self) -> bool:
+        is_over = self._is_dismissed or self.config.connections.ending
+        is_used = self._owed in {Owed.NOTHING, Owed.BODY}
+        return self._stops_reading or (is_over and not is_used)
 
     async def _read_data(self) -> None:
         self._speak_http1_only()
@@ -161,7 +186,7 @@ class LiveConnection(TCPServer):
         while True:
             self.reckon()
             with (
-                suppress(trio.BrokenResourceError, trio.ClosedResourceError),
+                suppress(*_GONE),
                 trio.CancelScope(deadline=self._due()) as self._waiting,
             ):
                 return bytes(await self.stream.receive_some(MAX_RECV))
@@ -173,8 +198,7 @@ class LiveConnection(TCPServer):
         self.reckon()
         if self._due() > trio.current_time():
             return False  # something has changed at the last moment
-        is_ending = self.config.connections.ending and self._owed is not Owed.BODY
-        if is_ending or self._owed is Owed.REQUEST:
+        if self._is_unwanted() or self._owed is Owed.REQUEST:
             return True
         await self._http.give_up()
         return False
@@ -204,15 +228,32 @@ class LiveConnection(TCPServer):
 
     async def _linger(self) -> None:
         """Say that nothing more will come, then close when the client has, or soon."""
-        with suppress(trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError):
-            await self._transport.send_eof()
         with trio.move_on_after(limits.LINGER):
+            await self._end_tls()
+            with suppress(*_GONE, trio.BusyResourceError):
+                await self._transport.send_eof()
             await self._read_all.wait()
+            with suppress(*_GONE):
+                while await self._transport.receive_some():
+                    pass
         await super().protocol_send(Closed())
+
+    async def _end_tls(self) -> None:
+        """Say goodbye in TLS, whose other end may go on sending; its reader must stop before."""
+        if isinstance(self.stream, trio.SSLStream):
+            self._stops_reading = True
+            self.reckon()
+            await self._read_all.wait()
+            with (
+                suppress(*_GONE, trio.BusyResourceError),
+                trio.move_on_after(limits.GOODBYE),
+            ):
+                await self.stream.unwrap()
 
     async def _close(self) -> None:
         with trio.move_on_after(limits.GOODBYE), suppress(trio.ClosedResourceError):
             await super()._close()  # rule 5
+        await trio.aclose_forcefully(self._transport)
 
     async def _idle_timeout(self) -> None:
         """Leave it to the reader, who knows better what is awaited (rule 4)."""

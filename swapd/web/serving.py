@@ -11,6 +11,7 @@ from hypercorn.trio.tcp_server import MAX_RECV
 from quart import Quart
 
 from swapd.web import limits
+from swapd.web.capacity import connections_at_once
 from swapd.web.connections import Connections, WatchedConfig
 from swapd.web.limits import Patience
 from swapd.web.listener import BACKLOG, Listener
@@ -31,6 +32,7 @@ async def serve(
     closing: trio.Event,
     hurry: trio.Event,
     patience: Patience = PATIENCE,
+    most: int | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve ``app`` on ``listener``, which is ours from now on, until ``closing``.
@@ -50,13 +52,14 @@ async def serve(
       closing: Set once, when the end begins.
       hurry: Set when the end cannot wait; before ``closing`` it does nothing.
       patience: How long a client is waited for.
+      most: Connections at once; by default as many as this process has descriptors for.
       task_status: Started when requests are served.
 
     Raises:
       CannotStart: The Hypercorn that is installed is not one that we know.
     """
     install()
-    connections = Connections()
+    connections = Connections(most or connections_at_once())
     config = _configure(listener, connections, patience, grace=grace)
     end = partial(_begin_end, closing, listener, connections)
     async with trio.open_nursery() as nursery:

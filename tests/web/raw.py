@@ -74,6 +74,7 @@ async def serving(
     grace: float = LONG,
     patience: Patience = PATIENCE,
     certificate: Certificate | None = None,
+    most: int | None = None,
 ) -> AsyncIterator[Served]:
     """Serve ``app`` while the block runs, which may take ``LONG`` seconds."""
     listener = bind("127.0.0.1:0", certificate)
@@ -90,6 +91,7 @@ async def serving(
                     closing=served.closing,
                     hurry=served.hurry,
                     patience=patience,
+                    most=most,
                 )
             )
             task_status.started()

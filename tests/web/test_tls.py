@@ -84,6 +84,17 @@ async def test_an_answer_ends_with_the_goodbye_of_tls(
     assert b"https" in answer
 
 
+async def test_an_error_ends_with_the_goodbye_of_tls(
+    authority: trustme.CA, certificate: Certificate
+) -> None:
+    async with (
+        serving(answering(count), certificate=certificate) as served,
+        await served.connect_by_tls(authority) as client,
+    ):
+        await client.send_all(b"no request\r\n\r\n")
+        assert (await rest(client)).startswith(b"HTTP/1.1 400")
+
+
 async def test_http_1_1_is_chosen_although_the_client_prefers_http_2(
     authority: trustme.CA, certificate: Certificate
 ) -> None:

@@ -1,0 +1,31 @@
+"""An answer that nobody asked for: the client is not listened to."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import trio
+
+from swapd.web import limits
+from swapd.web.errors import Problem, envelope
+
+
+async def answer_unasked(client: trio.SocketStream, problem: Problem) -> None:
+    """Send ``problem``; then wait a moment for the client to close, or it would not arrive."""
+    body = envelope(problem.message, problem.kind)
+    fields = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"connection", b"close"),
+        *problem.headers,
+    ]
+    lines = [b"%s: %s\r\n" % field for field in fields]
+    head = b"HTTP/1.1 %d \r\n%s\r\n" % (problem.kind.status, b"".join(lines))
+    with (
+        trio.move_on_after(limits.LINGER),
+        suppress(trio.BrokenResourceError, trio.ClosedResourceError),
+    ):
+        await client.send_all(head + body)
+        await client.send_eof()
+        while await client.receive_some():
+            pass
