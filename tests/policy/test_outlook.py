@@ -34,7 +34,6 @@ G1 = Generation(1)
 WAKE = WakeAt(30.0)
 
 ALL_SWAP = {"g": group("a", "b", "c")}
-APART = {"g": group("a", "b"), "h": group("c", "d", swap=False, exclusive=False)}
 
 
 def scheduler(groups: Mapping[str, Group] = ALL_SWAP, **terms: Terms) -> Scheduler:
@@ -161,10 +160,20 @@ def test_who_would_be_stopped_at_once_is_named() -> None:
 
 
 def test_only_those_come_first_who_are_in_the_way() -> None:
-    known = after(*A_SERVES, RequestArrived(T2, B), RequestArrived(T3, C), groups=APART)
-    assert outlook(known, D, 0.0).outcome is Outcome.STARTS
-    busy = after(*A_SERVES, RequestArrived(T2, C), groups=APART)
-    assert outlook(busy, B, 0.0).ahead == ()
+    apart = {"g": group("a", "b", exclusive=False), "h": group("c", "d", exclusive=False)}
+    c_serves = RequestArrived(T2, C), ModelReady(C, G1)
+    known = after(*A_SERVES, *c_serves, RequestArrived(T3, D), groups=apart)
+    expected = outlook(known, B, 0.0)
+    assert (expected.waits_for, expected.ahead) == ({A: "serves 1 request"}, ())
+    assert outlook(known, D, 0.0).ahead == ()
+
+
+def test_what_time_alone_does_is_not_done_for_the_request() -> None:
+    apart = {"g": group("a", "b", exclusive=False), "h": group("c", exclusive=False)}
+    c_idles = RequestArrived(T2, C), ModelReady(C, G1), RequestFinished(T2)
+    known = after(*A_SERVES, *c_idles, groups=apart, c=Terms(ttl=10.0))
+    expected = outlook(known, B, 20.0)  # c has idled for too long
+    assert (expected.outcome, expected.stops) == (Outcome.WAITS, ())
 
 
 def test_a_full_queue_refuses() -> None:
