@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from swapd.cli.messages import Message
 
 
+#: Terminals on which nothing can be drawn.
+_DUMB = {"dumb", "unknown"}
+
+
 @click.command()
 @click.argument("address", metavar="[URL]", required=False)
 @with_server
@@ -28,7 +33,7 @@ def watch(address: str | None, url: str, api_key: str | None, as_json: bool) -> 
     """
     if as_json:
         main = _print_messages
-    elif sys.stdout.isatty():
+    elif sys.stdout.isatty() and os.environ.get("TERM") not in _DUMB:
         main = _draw
     else:
         main = _print_transitions

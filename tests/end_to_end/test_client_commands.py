@@ -151,14 +151,16 @@ class Terminal:
 
 
 @asynccontextmanager
-async def on_a_terminal(*words: str, url: str) -> AsyncIterator[tuple[trio.Process, Terminal]]:
+async def on_a_terminal(
+    *words: str, url: str, term: str = "xterm-256color"
+) -> AsyncIterator[tuple[trio.Process, Terminal]]:
     ours, theirs = pty.openpty()
     async with trio.open_nursery() as nursery:
         process: trio.Process = await nursery.start(
             partial(
                 trio.run_process,
                 [*INTERRUPTIBLE, *words],
-                env={**os.environ, "SWAPD_URL": url, "TERM": "xterm-256color", "COLUMNS": "80"},
+                env={**os.environ, "SWAPD_URL": url, "TERM": term, "COLUMNS": "80"},
                 stdin=theirs,
                 stdout=theirs,
                 stderr=theirs,
@@ -410,6 +412,14 @@ async def test_a_watch_on_a_terminal_draws_and_leaves_it_as_it_was(swapd: Runnin
     assert terminal.raw.rindex(b"\x1b[?1049l") > terminal.raw.rindex(b"\x1b[?1049h")
     assert terminal.raw.rindex(b"\x1b[?25h") > terminal.raw.rindex(b"\x1b[?25l"), "the cursor"
     assert "Traceback" not in terminal.text
+
+
+async def test_a_watch_where_nothing_can_be_drawn_prints_lines(swapd: Running) -> None:
+    async with on_a_terminal("watch", url=swapd.url, term="dumb") as (_, terminal):
+        await terminal.until("connected")
+        await swapd.chat("alpha")
+        await terminal.until("alpha: starting -> ready (request)")
+    assert b"\x1b" not in terminal.raw
 
 
 async def test_a_load_on_a_terminal_shows_how_far_it_is_and_can_be_left(tmp_path: Path) -> None:
