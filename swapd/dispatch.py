@@ -64,7 +64,8 @@ class Dispatch:
         try:
             await self._ask_process(request, target, downstream, admitted)
         except UpstreamUnreachable as error:
-            _log.warning("%s; the request is given to the next process", error)
+            reason = str(error).partition("\n")[0]
+            _log.warning("%s; the request is given to the next process", reason)
             await self._ask_process(request, target, downstream, admitted)
 
     async def _ask_process(

@@ -12,11 +12,9 @@ import pytest
 import trio
 
 from swapd.testing.running import Running, configuration, fake, run_swapd
+from tests.end_to_end.steps import LONG
 
 pytestmark = pytest.mark.real_process
-
-#: Seconds that no step of these tests takes on a machine that works.
-LONG = 30
 
 
 async def kill(swapd: Running, model: str) -> None:

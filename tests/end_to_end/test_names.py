@@ -12,11 +12,9 @@ import pytest
 import trio
 
 from swapd.testing.running import Running, configuration, fake, free_ports, run_swapd
+from tests.end_to_end.steps import LONG, reload, rest_of
 
 pytestmark = pytest.mark.real_process
-
-#: Seconds that no step of these tests takes on a machine that works.
-LONG = 30
 
 MODELS = ("a", "b", "c")
 SELECTORS = {
@@ -32,20 +30,22 @@ PROFILES = {
 @asynccontextmanager
 async def running(folder: Path, **others: object) -> AsyncIterator[Running]:
     """Run a swapd with models that fit beside each other, and a peer, which is the model c."""
-    port = free_ports(1)
+    port = free_ports(1 + len(MODELS))
     models: dict[str, str | dict[str, object]] = {name: fake(name) for name in MODELS}
     models["a"] = {"cmd": fake("a"), "aliases": ["nick"]}
     models["c"] = {
         "cmd": fake("c").replace("${PORT}", str(port)),
         "proxy": f"http://127.0.0.1:{port}",
     }
-    peer = {"proxy": f"http://127.0.0.1:{port}", "models": ["far", "b"], "apiKey": "there's"}
+    there = {"proxy": f"http://127.0.0.1:{port}", "models": ["far", "b"], "apiKey": "there's"}
+    slow = {**there, "models": ["slow"], "timeouts": {"responseHeader": 1}}
     config = configuration(
         models,
         groups={"all": {"swap": False, "members": [*MODELS]}},
-        peers={"there": peer},
+        peers={"there": there, "slow": slow},
         selectors=SELECTORS,
         profiles=PROFILES,
+        startPort=port + 1,
         **others,
     )
     with trio.fail_after(5 * LONG):
@@ -115,6 +115,29 @@ async def test_a_profile_gives_names_another_meaning_while_it_is_active(tmp_path
         assert await ask(swapd, "b") == ("b", "b")
 
 
+async def test_a_reload_keeps_the_active_profile_for_as_long_as_it_is_there(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as swapd:
+        await swapd.chat("c")
+        await activate(swapd, "coding")
+        assert await who_is(swapd, "gpt") == "c"
+        file = tmp_path / "config.yaml"
+        config = json.loads(file.read_text())
+        config["profiles"]["coding"]["pins"] = {"gpt": "b"}
+        del config["peers"]
+        file.write_text(json.dumps(config))
+        await reload(swapd)
+        assert await who_is(swapd, "gpt") == "b"
+        assert (await swapd.chat("far")).status == 404
+        del config["profiles"]
+        file.write_text(json.dumps(config))
+        swapd.lines.clear()
+        await reload(swapd)
+        await swapd.until_said('no profile is active any more: "coding" was taken out')
+        assert (await swapd.ask("GET", "/api/profiles")).json() == {"active": None, "profiles": []}
+
+
 async def test_a_get_is_sent_on_under_the_name_that_it_means(tmp_path: Path) -> None:
     async with running(tmp_path) as swapd:
         for path, target in (
@@ -179,6 +202,27 @@ async def test_a_peer_that_is_not_there_is_a_502(tmp_path: Path) -> None:
         answer = await swapd.chat("far")
         assert answer.status == 502
         assert answer.error.startswith("peer there: could not connect to http://127.0.0.1:")
+
+
+async def test_a_peer_that_does_not_begin_to_answer_in_time_is_a_504(tmp_path: Path) -> None:
+    async with running(tmp_path) as swapd:
+        await swapd.chat("c")
+        answer = await swapd.chat("slow", fake={"hang": True})
+        await swapd.until_upstream("c", "in_flight", 0)
+    assert answer.status == 504
+    assert answer.error == "peer slow: the server did not begin to answer within 1 s"
+
+
+async def test_a_peer_that_breaks_off_amid_a_stream_is_told_in_one_more_event(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path) as swapd:
+        await swapd.chat("c")
+        async with swapd.open_chat("far", fake={"chunks": 9, "cut_after_chunks": 1}) as stream:
+            data = await rest_of(stream)
+    event = json.loads(data.rpartition(b"data: ")[2].partition(b"\n\n")[0])
+    assert event["error"]["message"].startswith("peer there: the connection broke after ")
+    assert b"[DONE]" not in data
 
 
 ROUTES = (
