@@ -26,7 +26,7 @@ _RECEIVES_PER_YIELD = 16
 class Source(Protocol):
     """What is to be sent, piece by piece."""
 
-    async def read(self) -> bytes:
+    async def read(self) -> bytes | memoryview:
         """Return the next piece; empty at the end."""
 
 

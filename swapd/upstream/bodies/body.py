@@ -28,8 +28,11 @@ class Stretch:
         return self.end - self.start
 
 
+#: What is read of a body at a time.
+Piece: TypeAlias = bytes | memoryview
+
 #: A part of a body, wherever it is.
-Part: TypeAlias = bytes | Stretch
+Part: TypeAlias = Piece | Stretch
 
 #: All of a body that can be looked at as a whole.
 Whole: TypeAlias = bytes | mmap.mmap
@@ -98,12 +101,12 @@ class Body:
                 raise ValueError("a body in parts cannot be seen as a whole")
 
     def edited(self, edits: Sequence[Edit]) -> Body:
-        """Return it with ``edits`` made.  Every other byte stays, and stays where it is stored.
+        """Return it with ``edits`` made.  Every other byte stays, and a large body where it is.
 
         Args:
           edits: In order, none overlapping another.
         """
-        if self.held is not None:
+        if self.held is not None and self.length <= PIECE_BYTES:
             return Body(with_edits(self.held, edits), files=self.files)
         parts: list[Part] = []
         at = 0
@@ -126,9 +129,9 @@ class Body:
 
 
 def _cut(part: Part, low: int, high: int) -> Part:
-    if isinstance(part, bytes):
-        return part[low:high]
-    return Stretch(part.file, part.start + low, part.start + high)
+    if isinstance(part, Stretch):
+        return Stretch(part.file, part.start + low, part.start + high)
+    return memoryview(part)[low:high]
 
 
 class Reader:
@@ -140,7 +143,7 @@ class Reader:
         self._parts = list(reversed(parts))
         self._at = 0
 
-    async def read(self) -> bytes:
+    async def read(self) -> Piece:
         """Return the next piece; empty at the end.  What is in memory comes part by part.
 
         Raises:
@@ -148,7 +151,7 @@ class Reader:
         """
         while self._parts:
             part = self._parts[-1]
-            if isinstance(part, bytes):
+            if not isinstance(part, Stretch):
                 self._parts.pop()
                 if part:
                     return part

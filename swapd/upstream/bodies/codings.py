@@ -69,7 +69,7 @@ async def decoded(body: Body, codings: Sequence[str], *, max_bytes: int) -> Body
     reader = body.reader()
     try:
         while piece := await reader.read():
-            outputs = _through(decoders, piece)
+            outputs = _through(decoders, bytes(piece))
             while output := await trio.to_thread.run_sync(next, outputs, b""):
                 await spool.take(output)
     except BodyTooLarge:

@@ -94,7 +94,7 @@ def _end_by(values: Mapping[str, msgspec.Raw], key: bytes, text: Whole, start: i
 
     Where a key comes twice it may be the other one.
     """
-    if not values or b"\\" in key or not isinstance(text, bytes):
+    if not values or not isinstance(text, bytes):
         return None
     known = bytes(values.get(key[1:-1].decode(), b""))
     end = start + len(known)

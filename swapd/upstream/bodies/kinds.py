@@ -19,7 +19,7 @@ from swapd.upstream.bodies.json_names import named_in
 
 _MODEL, _STREAM = "model", "stream"
 
-#: Larger JSON is changed in a thread, so that other tasks get their turns.
+#: Larger ones are worked on in a thread, so that other tasks get their turns.
 _LARGE_BYTES = 256 * 1024
 
 
@@ -65,10 +65,10 @@ class Json:
           NoModelNamed: It names none.
           BodyTooLarge: It is too large to be read.
         """
-        if body.held is not None:
-            model, stream = named_in(body.held)
+        if body.length > _LARGE_BYTES:
+            model, stream = await trio.to_thread.run_sync(_named_in, body)
         else:
-            model, stream = await trio.to_thread.run_sync(_named_in_file, body)
+            model, stream = _named_in(body)
         return cls(body, model, stream=stream)
 
     async def edits(self, changes: Changes) -> Sequence[Edit]:
@@ -83,7 +83,7 @@ class Json:
             return edits_of(text, model=new, filters=changes.filters, asked=changes.asked)
 
 
-def _named_in_file(body: Body) -> tuple[str, bool]:
+def _named_in(body: Body) -> tuple[str, bool]:
     with body.whole() as text:
         return named_in(text)
 
@@ -121,7 +121,9 @@ class Fields:
     @classmethod
     async def of_form(cls, body: Body) -> Fields:
         """Read ``body``, which is ``application/x-www-form-urlencoded``."""
-        return cls(await trio.to_thread.run_sync(_fields_in, body), yields=False)
+        if body.length > _LARGE_BYTES:
+            return cls(await trio.to_thread.run_sync(_fields_in, body), yields=False)
+        return cls(_fields_in(body), yields=False)
 
     @classmethod
     async def of_multipart(cls, body: Body, content_type: bytes) -> Fields:
@@ -134,7 +136,7 @@ class Fields:
         reader = body.reader()
         while piece := await reader.read():
             for at in range(0, len(piece), PIECE_BYTES):
-                scanner.feed(piece[at : at + PIECE_BYTES])
+                scanner.feed(bytes(piece[at : at + PIECE_BYTES]))
                 await trio.lowlevel.checkpoint()
         scanner.finish()
         return cls(scanner.fields, yields=True)

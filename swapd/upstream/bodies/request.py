@@ -125,4 +125,6 @@ async def _read(body: Body, content_type: bytes, *, is_named_in_query: bool) -> 
 
 
 async def _looks_like_json(body: Body, declared: bytes) -> bool:
-    return _is_readable(declared) and (await body.reader().read()).lstrip().startswith(b"{")
+    """Tell whether a form or a text is an object by the first piece of it."""
+    is_form_or_text = _is_readable(declared)
+    return is_form_or_text and bytes(await body.reader().read()).lstrip().startswith(b"{")

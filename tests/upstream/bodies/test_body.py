@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -72,6 +74,19 @@ async def test_a_body_in_parts_can_be_edited_across_them(
     changed = Body(*laid, files=files).edited([Edit(start, end, b"new")])
     assert await all_of(changed) == whole[:start] + b"new" + whole[end:]
     files.close()
+
+
+@pytest.mark.parametrize("in_file", [False, True])
+async def test_a_large_body_is_not_copied_to_be_edited(in_file: bool) -> None:
+    data = bytes(range(256)) * (16 * PIECE_BYTES // 256)
+    body = stored(data) if in_file else Body(data)
+    tracemalloc.start()
+    changed = body.edited([Edit(5, 5, b"new"), Edit(1000, 2000, b"")])
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < PIECE_BYTES
+    assert await all_of(changed) == data[:5] + b"new" + data[5:1000] + data[2000:]
+    body.close()
 
 
 async def test_a_file_is_read_in_pieces_as_often_as_one_likes() -> None:
