@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+
 import trio
 
 from swapd.upstream.bodies.body import PIECE_BYTES, Body
 from swapd.upstream.http1 import Pool
+from swapd.upstream.wire import Wire
 from tests.upstream.asking import OK, ask, whole
 from tests.upstream.bodies.test_body import stored
 from tests.upstream.scripted import Connection, serving
@@ -66,6 +69,28 @@ async def test_an_early_answer_ends_the_sending_and_the_connection() -> None:
         pool.close()
     assert server.connections == 2
     body.close()
+
+
+class Endless:
+    async def read(self) -> bytes:
+        await trio.lowlevel.checkpoint()
+        return b"x"
+
+
+async def test_a_connection_with_more_to_be_sent_has_not_sent_all() -> None:
+    async def answer(connection: Connection) -> None:
+        await connection.send(b"early")
+        await connection.left()
+
+    async with serving(answer) as server:
+        stream = await trio.open_tcp_stream("127.0.0.1", int(server.url.rpartition(":")[2]))
+        connected = socket.socket(fileno=stream.socket.detach())
+        connected.setblocking(False)
+        wire = Wire(connected)
+        wire.send(b"head", rest=Endless())
+        assert await wire.receive() == b"early"
+        assert not wire.sent
+        wire.close()
 
 
 async def test_a_server_that_refuses_and_hangs_up_is_still_heard() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 import pytest
@@ -13,10 +13,13 @@ from hypercorn.typing import ASGISendEvent, HTTPScope
 from quart import request as quart_request
 from trio.testing import MockClock
 
-from swapd.errors import BodyTooLarge
+from swapd.errors import BodyNotKept, BodyTooLarge
+from swapd.upstream.bodies.body import PIECE_BYTES, Body
+from swapd.upstream.bodies.spool import HELD_BYTES
 from swapd.upstream.exchange import Downstream
 from swapd.web.connection import Answer, Client, Web
 from swapd.web.limits import Patience
+from tests.upstream.bodies.test_nameless import files_of_at_most
 from tests.web.raw import PATHS, answering, receive_until, relaying, request, serving, upload
 
 
@@ -204,6 +207,37 @@ async def test_a_body_is_not_held_when_it_is_given_away_or_too_large() -> None:
     piece = b"x" * mebibyte
     assert await held_after(7) < mebibyte
     assert await held_after(9) < mebibyte
+
+
+async def test_a_large_body_can_be_used_until_its_request_is_over() -> None:
+    seen: list[Body] = []
+
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        seen.append(await client.body())
+        assert await seen[0].reader().read() == b"x" * PIECE_BYTES
+        await count_to_three(scope, client)
+
+    async with serving(answering(relay)) as served:
+        answer = await served.ask(upload("/", b"x" * (HELD_BYTES + 1)))
+    assert answer.endswith(b"three\r\n0\r\n\r\n")
+    with pytest.raises(ValueError, match="closed"):
+        await seen[0].reader().read()
+
+
+async def test_a_body_that_the_disk_refused_stays_refused() -> None:
+    client = Client(Answer(scope_of("/"), ignore), [(b"content-length", b"%d" % 10**8)], 0)
+
+    async def receive() -> Any:
+        with files_of_at_most(1000):
+            yield {"type": "http.request", "body": b"x" * PIECE_BYTES, "more_body": True}
+        yield {"type": "http.request", "body": b"x" * PIECE_BYTES, "more_body": False}
+        yield {"type": "http.disconnect"}
+
+    async with aclosing(receive()) as messages:
+        await client.watch(messages.__anext__, trio.CancelScope())
+    with pytest.raises(BodyNotKept):
+        await client.body()
+    client.close()
 
 
 @pytest.mark.parametrize("path", ["/early", "/hello"])

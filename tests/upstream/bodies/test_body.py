@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swapd.upstream.bodies.body import PIECE_BYTES, Body, Edit, Stretch
-from swapd.upstream.bodies.nameless import Files
+from swapd.upstream.bodies.nameless import Files, NamelessFile
 
 
 async def all_of(body: Body) -> bytes:
@@ -105,6 +105,27 @@ def test_a_body_can_be_seen_as_a_whole(in_file: bool) -> None:
         assert seen[4:] == b"of it"
     assert (body.held is None) == in_file
     body.close()
+
+
+def test_a_part_of_a_file_cannot_be_seen_as_a_whole() -> None:
+    files = Files()
+    with pytest.raises(ValueError, match="in parts"), Body(stretch(files, b"x")).whole():
+        pass
+    files.close()
+
+
+class Stingy(NamelessFile):
+    """Gives less than it is asked for, as a file on a network may."""
+
+    def read(self, start: int, size: int) -> bytes:
+        return super().read(start, max(size // 2, 1))
+
+
+async def test_a_file_that_gives_less_than_it_is_asked_for_is_read_to_its_end() -> None:
+    file = Stingy()
+    file.append(b"all of it")
+    assert await all_of(Body(Stretch(file, 0, 9))) == b"all of it"
+    file.close()
 
 
 def test_no_body_is_an_empty_one() -> None:

@@ -223,7 +223,7 @@ def test_the_order_is_the_model_then_removing_then_setting_then_setting_by_name(
 
 
 def test_what_is_set_already_is_no_change() -> None:
-    filters = Filters(("x",), {"temperature": 0.5, "n.a": 1})
+    filters = Filters(("n.x", "x"), {"temperature": 0.5, "n.a": 1})
     body = b'{"temperature":0.5, "n" : {"a":1}}'
     assert edits_of(body, model="", filters=filters, asked="") == []
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import mmap
+import tempfile
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swapd.errors import MalformedRequest, NoModelNamed
-from swapd.upstream.bodies.json_names import named_in
+from swapd.errors import BodyTooLarge, MalformedRequest, NoModelNamed
+from swapd.upstream.bodies.json_names import MAX_JSON_BYTES, named_in
 from tests.upstream.bodies.json_texts import MEMBERS, SPACES, VALUES, objects, renamed, spelled
 from tests.upstream.bodies.test_body import stored
 
@@ -148,6 +150,21 @@ HALVES = ["\\ud83d", "\\ude00", "\\u00e9", "\\\\", "u", "a", '\\"']
 def test_half_emojis_anywhere_do_no_harm(text: str) -> None:
     body = f'{{"model": "m", "text": "{text}"}}'.encode()
     assert model_of(body) == "m"
+
+
+def test_what_only_looks_like_half_an_emoji_is_not_mended() -> None:
+    body = rb'{"model": "C:\\ud83d\\\\ude00\\\ud83d", "half": "\ude00"}'
+    assert model_of(body) == "C:\\ud83d\\\\ude00\\" + "\N{REPLACEMENT CHARACTER}"
+
+
+def test_json_that_takes_too_long_to_read_is_refused() -> None:
+    with tempfile.TemporaryFile() as sparse:
+        sparse.truncate(MAX_JSON_BYTES + 1)
+        with (
+            mmap.mmap(sparse.fileno(), 0, access=mmap.ACCESS_READ) as body,
+            pytest.raises(BodyTooLarge, match="1073741824 bytes at most"),
+        ):
+            named_in(body)
 
 
 def test_a_body_in_a_file_is_read_where_it_is() -> None:

@@ -68,6 +68,7 @@ NEARLY = [
     b"\r\n\r\n",
     b"\n--" + BOUNDARY,
 ]
+NEARLY += [b"x--" + BOUNDARY + b"\r\n", b"\r\n--" + BOUNDARY + b"-\r\n"]
 CONTENTS = st.lists(st.sampled_from(NEARLY), max_size=6).map(b"".join)
 NAMES = st.text(max_size=9).map(str.encode) | CONTENTS.filter(lambda data: b"\xff" not in data)
 
