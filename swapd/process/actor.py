@@ -191,7 +191,7 @@ class _Life:
 
     @property
     def trouble(self) -> str | None:
-        return self.stuck_by or self._error
+        return _joined(self._error, self.stuck_by)
 
     # -- what the server does (process.child.Witness) ----------------------------------
 
@@ -255,7 +255,7 @@ class _Life:
         self._report(
             ModelStopped(self._model, self._generation, self._error, timed_out=self._timed_out)
         )
-        self.pid = self.stuck_by = None
+        self.pid = None
 
     @property
     def _may_fail(self) -> bool:

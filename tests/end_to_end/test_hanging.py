@@ -63,3 +63,15 @@ async def test_a_server_that_is_only_busy_is_left_alone(tmp_path: Path) -> None:
         assert answer.status == 200
         assert int(str((await running.upstream_log("alpha"))["probes"])) > 3
         assert await running.states() == {"alpha": "ready"}
+
+
+async def test_who_is_watched_is_asked_in_the_newest_way(tmp_path: Path) -> None:
+    config = hanging(liveness={"every": 0.05, "failures": 2})
+    async with run_swapd(tmp_path, config) as running:
+        await running.chat("alpha")
+        new = hanging(liveness={"every": 0.05, "failures": 2}, checkEndpoint="/nowhere")
+        rewrite(tmp_path, new, ports_of=config)
+        await reload(running)
+        with trio.fail_after(LONG):
+            hung = await running.until_said("alpha: ready -> stopping (hung)")
+        assert hung.endswith("2 health checks in a row failed, last answer: status 404")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from swapd.ids import Generation
 from swapd.policy.facts import Fact, ModelReady, ModelStopped
 from swapd.policy.life import Reason, Transition
 from swapd.process.actor import ModelActor, Start, Stop
@@ -57,6 +60,15 @@ async def test_a_stop_of_a_later_generation_does_not_touch_this_one(
     await stage.load()
     await stage.tell(Stop(G2, Reason.SWAP))
     assert stage.story == [LOADING, *LOADED]
+
+
+async def test_the_first_stop_is_the_one_that_is_told(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
+    await stage.load()
+    await stage.tell(Stop(G1, Reason.SWAP), Stop(G1, Reason.UNLOAD))
+    await trio.sleep(6)
+    assert stage.story == [LOADING, *LOADED, *ONE_SWAP]
 
 
 async def test_a_stop_that_comes_too_late_does_not_touch_the_next_life(
@@ -222,3 +234,12 @@ async def test_a_model_that_nobody_has_said_how_to_run_does_not_start(
     actor.tell(Start(G1, Reason.REQUEST))
     await wait_all_tasks_blocked()
     assert told[-1] == ModelStopped(A, G1, "nobody has said how to run it")
+
+
+async def test_nothing_is_kept_of_lives_that_are_over(
+    stage: Stage, autojump_clock: MockClock
+) -> None:
+    for number in range(1, 51):
+        await (await stage.load(Generation(number))).end("exited with code 0")
+    gc.collect()
+    assert sum(isinstance(thing, Start) for thing in gc.get_objects()) <= 1

@@ -182,6 +182,8 @@ async def test_a_dead_server_of_which_something_does_not_end_is_not_shown_as_ali
     puppet.be_stuck()
     await puppet.end("exited with code 1", None)
     await stage.tell(Stop(G1, Reason.UNLOAD))
+    assert stage.actor.stuck == "it does not end"
+    assert stage.actor.trouble == "exited with code 1; it does not end"
     old, why = READY if reason is CRASHED else STARTING, "exited with code 1"
     stopping = Transition(A, old, STOPPING, reason, G1, 41, 1, f"{why}; it does not end")
     assert stage.told[before:] == [stopping, ModelStuck(A, G1, "it does not end")]
