@@ -76,7 +76,9 @@ async def sent_to(key: str) -> tuple[bytes, dict[bytes, bytes]]:
         peers.close()
         head = server.requests[0].partition(b"\r\n\r\n")[0]
     line, *fields = head.split(b"\r\n")
-    headers = {name.lower(): value for name, value in (f.split(b": ", 1) for f in fields)}
+    pairs = [field.split(b": ", 1) for field in fields]
+    headers = {name.lower(): value for name, value in pairs}
+    assert len(headers) == len(pairs)  # none came twice
     assert headers.pop(b"host") == server.url.removeprefix("http://").encode()
     return line, headers
 

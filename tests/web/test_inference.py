@@ -8,6 +8,8 @@ import logging
 import pytest
 
 from swapd.errors import ModelUnavailable, TooManyRequests
+from swapd.ids import ModelId
+from swapd.supervisor import ModelView
 from tests.upstream.asking import OK
 from tests.upstream.scripted import Connection, Script, staying
 from tests.web.floor import chat, floor, get
@@ -64,6 +66,18 @@ async def test_a_target_with_its_origin_is_the_same_route() -> None:
         assert (await web.ask(get("http://localhost:1/v1/models"))).status == 200
     assert reply.body == b"ok"
     assert sent_on(web.upstream.requests)[0] == b"GET /props?model=m HTTP/1.1"
+
+
+async def test_a_selector_leaves_out_a_model_that_backs_off() -> None:
+    peers = {"far": {"proxy": "http://127.0.0.1:9", "models": ["x"]}}
+    selectors = {"any": {"strategy": "spillover", "targets": ["m", "far/x"]}}
+    async with floor(peers=peers, selectors=selectors) as web:
+        web.upstream.then(web.upstream.answer(OK))
+        assert (await web.ask(chat(b'{"model":"any"}'))).status == 200
+        web.models.seen = ModelView(ModelId("m"), backoff=5.0)
+        reply = await web.ask(chat(b'{"model":"any"}'))
+    assert reply.status == 502
+    assert reply.error["message"].startswith("peer far: could not connect to http://127.0.0.1:9")
 
 
 async def test_the_upstreams_name_is_put_only_where_the_body_names_the_model() -> None:
