@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import AsyncIterator
-from contextlib import aclosing, suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -227,14 +227,19 @@ async def test_a_large_body_can_be_used_until_its_request_is_over() -> None:
 async def test_a_body_that_the_disk_refused_stays_refused() -> None:
     client = Client(Answer(scope_of("/"), ignore), [(b"content-length", b"%d" % 10**8)], 0)
 
-    async def receive() -> Any:
-        with files_of_at_most(1000):
-            yield {"type": "http.request", "body": b"x" * PIECE_BYTES, "more_body": True}
-        yield {"type": "http.request", "body": b"x" * PIECE_BYTES, "more_body": False}
-        yield {"type": "http.disconnect"}
+    refusing = ExitStack()
+    refusing.enter_context(files_of_at_most(1000))
+    bodies = iter([True, False])
 
-    async with aclosing(receive()) as messages:
-        await client.watch(messages.__anext__, trio.CancelScope())
+    async def receive() -> Any:
+        for more in bodies:
+            if not more:
+                refusing.close()
+            return {"type": "http.request", "body": b"x" * PIECE_BYTES, "more_body": more}
+        return {"type": "http.disconnect"}
+
+    with refusing:
+        await client.watch(receive, trio.CancelScope())
     with pytest.raises(BodyNotKept):
         await client.body()
     client.close()
