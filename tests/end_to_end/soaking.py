@@ -17,6 +17,7 @@ import trio
 
 from swapd.testing.running import Running, configuration, fake
 from tests.end_to_end.steps import LONG, alive, rewrite
+from tests.process.watching import members_of
 
 #: Who may run together; all others are alone.
 TOGETHER = frozenset({"alpha", "beta"})
@@ -87,8 +88,8 @@ class Witness:
         assert len(up) <= 1 or up <= TOGETHER, (up, change)
         if pid is not None:
             self.pids.add(pid)
-        if new == "stopped":
-            assert not alive({pid} - {None}), change
+        if new == "stopped" and pid is not None:
+            assert members_of(pid) == [], change
 
     @property
     def living(self) -> list[int]:

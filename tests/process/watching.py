@@ -102,6 +102,12 @@ def commands_with(word: str) -> list[int]:
     return found
 
 
+def members_of(group: int) -> list[int]:
+    """Return the pids of all living processes of a group."""
+    pids = (int(folder.name) for folder in Path("/proc").glob("[0-9]*"))
+    return [pid for pid in pids if is_alive(pid) and stat_of(pid)[2:3] == [str(group)]]
+
+
 def parent_of(pid: int) -> int:
     return int(stat_of(pid)[1])
 
