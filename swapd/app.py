@@ -175,6 +175,7 @@ class App:
         with trio.move_on_after(self._config.server.shutdown_grace):
             await self._ending.cut.wait()
         self._supervisor.end_requests()
+        self._services.dispatch.end_requests()
         await trio.sleep(LAST_WORDS)
         self._ending.hang_up.set()
 

@@ -1,7 +1,8 @@
 """Sends a request to its model and passes the answer on: to a process of ours, or to a peer.
 
-Rule 1: a request that cannot have reached a process which has died is given to the next one,
-    once.  One during which it died is not: it may be what the process died of.
+Rule 1: a request that a process cannot have read whole before it died is given to the next one,
+    once.  Any other is not: it may be what the process died of.
+Rule 2: whoever is served can be cut and told why, by a peer as by a process of ours.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from swapd.config.peers import PeerModel
 from swapd.config.selectors import Target
 from swapd.errors import UpstreamFailed, UpstreamTooSlow, UpstreamUnreachable
 from swapd.ids import ModelId
-from swapd.leases import Lease
+from swapd.leases import Gate, Lease
+from swapd.policy import refusals
 from swapd.supervisor import Supervisor
 from swapd.upstream.exchange import Downstream, ProxiedRequest, relay
 from swapd.upstream.peers import Peers
@@ -34,6 +36,7 @@ class Dispatch:
         self._supervisor = supervisor
         self._pools = pools
         self._peers = peers
+        self._at_peers: set[Gate] = set()
 
     async def send(
         self,
@@ -86,16 +89,28 @@ class Dispatch:
     async def _ask_peer(
         self, request: ProxiedRequest, model: PeerModel, downstream: Downstream
     ) -> None:
+        gate = Gate()
+        self._at_peers.add(gate)
         try:
-            await self._peers.relay(model.peer, request, downstream)
+            with gate.scope:
+                await self._peers.relay(model.peer, request, downstream)
+            if gate.scope.cancelled_caught:
+                gate.check()
         except UpstreamFailed as error:
             raise type(error)(f"peer {model.peer}: {error}") from error
+        finally:
+            self._at_peers.discard(gate)
+
+    def end_requests(self) -> None:
+        """Cut what peers serve, with the word that swapd is ending."""
+        for gate in self._at_peers:
+            gate.shut(refusals.shutting_down())
 
 
 async def _explained(error: UpstreamFailed, lease: Lease) -> UpstreamFailed:
     """Return ``error`` with what the process itself died of, if it did.
 
-    Only if it did, and nothing had reached it, is that an ``UpstreamUnreachable``.
+    Only if it did, and cannot have read all, is that an ``UpstreamUnreachable``.
     """
     cause = await lease.cause_of_death(OBITUARY)
     what = f"{lease.model}: {error}"

@@ -10,6 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from swapd.config.peers import PeerModel
 from swapd.dispatch import OBITUARY, Dispatch
 from swapd.errors import ModelUnavailable, UpstreamFailed, UpstreamTooSlow, UpstreamUnreachable
 from swapd.ids import Generation, ModelId
@@ -177,6 +178,37 @@ async def test_if_there_is_no_next_process_the_client_is_told_why(
     with pytest.raises(ModelUnavailable, match="a could not be started: not ready within 60 s"):
         await send(world, server, client)
     assert (server.asked, client.admitted) == ([1], 1)
+
+
+class Waiting:
+    """Takes the place of the peers: it never answers."""
+
+    async def relay(self, *request: object) -> None:
+        await trio.sleep_forever()
+
+
+async def test_what_a_peer_serves_can_be_cut_and_is_told_why(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A)
+    dispatch = Dispatch(world.supervisor, cast(Pools, None), cast(Peers, Waiting()))
+    refusals: list[str] = []
+
+    async def ask() -> None:
+        client = Client()
+        with pytest.raises(ModelUnavailable) as refused:
+            await dispatch.send(
+                REQUEST, PeerModel("there", "m"), client, admitted=client.note_admitted
+            )
+        refusals.append(str(refused.value))
+
+    async with trio.open_nursery() as asking:
+        asking.start_soon(ask)
+        asking.start_soon(ask)
+        await wait_all_tasks_blocked()
+        dispatch.end_requests()
+    assert refusals == ["swapd is shutting down"] * 2
+    dispatch.end_requests()  # nobody is left
 
 
 @pytest.mark.parametrize("attempt", range(20))

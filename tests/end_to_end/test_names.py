@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 import trio
 
 from swapd.testing.running import Running, configuration, fake, free_ports, run_swapd
-from tests.end_to_end.steps import LONG, reload, rest_of
+from tests.end_to_end.steps import LONG, first_word, reload, rest_of
 
 pytestmark = pytest.mark.real_process
 
@@ -223,6 +224,19 @@ async def test_a_peer_that_breaks_off_amid_a_stream_is_told_in_one_more_event(
     event = json.loads(data.rpartition(b"data: ")[2].partition(b"\n\n")[0])
     assert event["error"]["message"].startswith("peer there: the connection broke after ")
     assert b"[DONE]" not in data
+
+
+async def test_what_a_peer_streams_when_the_grace_is_over_is_told_and_cut(tmp_path: Path) -> None:
+    async with running(tmp_path, server={"shutdownGrace": 0.3}) as swapd:
+        await swapd.chat("c")
+        endless = {"chunks": 100_000, "interval": 0.05}
+        async with swapd.open_chat("far", fake=endless) as stream:
+            await first_word(stream)
+            swapd.process.send_signal(signal.SIGTERM)
+            data = await rest_of(stream)
+        assert await swapd.process.wait() == 0
+    event = json.loads(data.rpartition(b"data: ")[2].partition(b"\n\n")[0])
+    assert event["error"]["message"] == "swapd is shutting down"
 
 
 ROUTES = (
