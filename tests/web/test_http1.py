@@ -219,3 +219,32 @@ async def test_the_answer_to_head_that_is_refused_has_no_body() -> None:
         )
     assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 200"))
     assert answer.endswith(b"\r\n\r\n")
+
+
+# --- what a client expects
+
+
+POST_HELLO = b"POST /hello HTTP/%s\r\nhost: x\r\nconnection: close\r\nexpect: 100-continue\r\n"
+CONTINUE = b"HTTP/1.1 100 \r\n\r\n"
+
+
+async def test_who_waits_to_be_told_to_go_on_is_told() -> None:
+    async with serving(relaying({})) as served, await served.connect() as client:
+        await client.send_all(POST_HELLO % b"1.1" + b"content-length: 4\r\n\r\n")
+        assert await receive_until(client, CONTINUE) == CONTINUE
+        await client.send_all(b"body")
+        assert (await rest(client)).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("coding", [b"content-length: 0", b"transfer-encoding: chunked"])
+async def test_who_goes_on_untold_gets_its_answer_too(coding: bytes) -> None:
+    body = b"0\r\n\r\n" if b"chunked" in coding else b""
+    async with serving(relaying({})) as served:
+        answer = await served.ask(POST_HELLO % b"1.1" + coding + b"\r\n\r\n" + body)
+    assert answer.removeprefix(CONTINUE).startswith(b"HTTP/1.1 200")
+
+
+async def test_what_http_1_0_expects_is_not_heard() -> None:
+    async with serving(relaying({})) as served:
+        answer = await served.ask(POST_HELLO % b"1.0" + b"content-length: 4\r\n\r\nbody")
+    assert answer.startswith(b"HTTP/1.1 200")

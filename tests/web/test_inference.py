@@ -6,6 +6,7 @@ import json
 import logging
 
 import pytest
+import trio
 
 from swapd.errors import ModelUnavailable, TooManyRequests
 from swapd.ids import ModelId
@@ -13,6 +14,7 @@ from swapd.supervisor import ModelView
 from tests.upstream.asking import OK
 from tests.upstream.scripted import Connection, Script, staying
 from tests.web.floor import chat, floor, get
+from tests.web.raw import Flood
 
 EVENTS = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
 CHUNKED = b"transfer-encoding: chunked\r\n\r\n"
@@ -201,3 +203,30 @@ async def test_a_head_request_is_answered_by_a_head() -> None:
     async with floor(staying(answer)) as web:
         reply = await web.ask(get("/props?model=m", method=b"HEAD"))
     assert (reply.status, reply.headers["content-length"], reply.body) == (200, "1000", b"")
+
+
+@pytest.mark.parametrize("head", [CHUNKED, b"content-length: 1073741824\r\n\r\n"])
+async def test_of_a_large_answer_that_is_not_read_little_is_held(head: bytes) -> None:
+    """Its model waits; when the client goes on reading, the answer goes on."""
+    flood = Flood()
+
+    async def pour(connection: Connection) -> None:
+        async def write(piece: bytes) -> None:
+            framed = b"%x\r\n%s\r\n" % (len(piece), piece)
+            await connection.send(framed if head is CHUNKED else piece)
+
+        await connection.request()
+        await connection.send(b"HTTP/1.1 200 OK\r\n" + head)
+        try:
+            await flood.pour(write)
+        except* trio.BrokenResourceError:
+            pass
+
+    async with floor(pour) as web, await web.served.connect(receive_buffer=4096) as client:
+        await client.send_all(chat())
+        await flood.stuck.wait()
+        held = flood.sent
+        assert held < 16 * 1024 * 1024
+        while flood.sent < held + 4 * 1024 * 1024:
+            assert await client.receive_some()
+    await flood.ended.wait()
