@@ -1,4 +1,4 @@
-"""Checks that the Hypercorn that is installed is as we know it, before anything is served."""
+"""Checks that Hypercorn is as we know it, and its h11, before anything is served."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from importlib.metadata import version
 
 from swapd.errors import CannotStart
 
-#: What we override or call in Hypercorn, with the parameters that we rely on.
+#: What we override or call in them, with the parameters that we rely on.
 _SERVER_AS_KNOWN: Mapping[str, str] = {
     "__init__": "self app config context state stream",
     "run": "self",
     "protocol_send": "self event",
     "_read_data": "self",
+    "_close": "self",
+    "_idle_timeout": "self",
 }
 _PROTOCOL_AS_KNOWN: Mapping[str, str] = {
     "__init__": "self app config context task_group connection_state ssl client server send",
@@ -24,24 +26,33 @@ _PROTOCOL_AS_KNOWN: Mapping[str, str] = {
     "_send_h11_event": "self event",
 }
 
+_READER_AS_KNOWN: Mapping[str, str] = {
+    "next_event": "self",
+    "_process_error": "self role",
+}
 
-def check(server: type, protocol: type) -> None:
-    """Compare Hypercorn's classes with what we rely on.
+
+def check(server: type, protocol: type, reader: type) -> None:
+    """Compare the classes of Hypercorn and h11 with what we rely on.
 
     Raises:
       CannotStart: Something is missing or takes other parameters.
     """
     unknown = [
         f"{owner.__name__}.{name}"
-        for owner, known in ((server, _SERVER_AS_KNOWN), (protocol, _PROTOCOL_AS_KNOWN))
+        for owner, known in (
+            (server, _SERVER_AS_KNOWN),
+            (protocol, _PROTOCOL_AS_KNOWN),
+            (reader, _READER_AS_KNOWN),
+        )
         for name, parameters in known.items()
         if _parameters(owner, name) != parameters
     ]
     if unknown:
         raise CannotStart(
-            f"Hypercorn {version('hypercorn')} is not one that swapd can serve with"
-            f" ({', '.join(unknown)} changed); install one with"
-            " pip install 'hypercorn>=0.18,<0.19'"
+            f"Hypercorn {version('hypercorn')} with h11 {version('h11')} is not one that swapd"
+            f" can serve with ({', '.join(unknown)} changed); install one with"
+            " pip install 'hypercorn>=0.18,<0.19' 'h11<0.17'"
         )
 
 

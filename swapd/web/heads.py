@@ -54,7 +54,6 @@ class StrictConnection(h11.Connection):
             self._is_chunked = (b"transfer-encoding", b"chunked") in event.headers
             self.fault = _fault_of_head(self._taken_of(received)) or _fault_of(event)
         elif isinstance(event, h11.EndOfMessage):
-            self._is_chunked = False
             self.fault = _fault_of_lines(self._taken_of(received))
         elif is_head:
             self.fault = _fault_of_size(received)

@@ -60,7 +60,7 @@ class Http1Protocol(H11Protocol):
         )
         self._message_limit = self.config.websocket_max_message_size
         self._is_late = False
-        self._drops_all = False
+        self._is_too_large = False
 
     @property
     def owed(self) -> Owed:
@@ -75,7 +75,7 @@ class Http1Protocol(H11Protocol):
     def has_unread(self) -> bool:
         """Tell whether the client has sent, or is sending, what nobody will read."""
         is_sending = self.connection.their_state in {h11.SEND_BODY, h11.ERROR}
-        return is_sending or self._drops_all or bool(self.connection.trailing_data[0])
+        return is_sending or self._is_too_large or bool(self.connection.trailing_data[0])
 
     async def give_up(self) -> None:
         """Tell the client that its time is over, and end the connection."""
@@ -85,9 +85,7 @@ class Http1Protocol(H11Protocol):
     async def handle(self, event: Event) -> None:
         """Take what came, but for empty lines between requests and what follows an error."""
         if isinstance(event, RawData):
-            if self._drops_all or self._is_shaking_hands():
-                return
-            if self.connection.their_state in _PAST_READING:
+            if self.connection.their_state in _PAST_READING or self._is_shaking_hands():
                 return  # it would be one more error
             if event.data.startswith((b"\r", b"\n")) and self._is_between_requests():
                 event = RawData(event.data.lstrip(b"\r\n"))
@@ -95,7 +93,7 @@ class Http1Protocol(H11Protocol):
                     return  # to pass on nothing would be to tell of the end
         await super().handle(event)
         if isinstance(self.stream, WSStream) and self.stream.buffer.length > self._message_limit:
-            self._drops_all = True
+            self._is_too_large = True
             await self.stream_send(StreamClosed(stream_id=self.stream.stream_id))
 
     def _is_shaking_hands(self) -> bool:

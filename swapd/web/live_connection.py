@@ -23,6 +23,7 @@ import struct
 from contextlib import suppress
 from typing import TypeAlias, cast
 
+import h11
 import hypercorn.trio.run
 import trio
 from hypercorn.config import Config
@@ -135,10 +136,10 @@ class LiveConnection(TCPServer):
             self.busy = isinstance(event, Updated) and not event.idle
         if isinstance(event, Closed) and (self._lingers or self._http.has_unread):
             await self._linger_once()
-        elif not isinstance(event, Updated):
-            await super().protocol_send(event)
-        if isinstance(event, Updated) or self._owed is Owed.BODY:
+        elif isinstance(event, Updated):
             self.reckon()
+        else:
+            await super().protocol_send(event)
 
     def reckon(self) -> None:
         """See how long the client may still take for what is awaited of it (rule 4)."""
@@ -267,7 +268,7 @@ def install() -> None:
     Raises:
       CannotStart: This Hypercorn is not one that we know.
     """
-    check(TCPServer, H11Protocol)
+    check(TCPServer, H11Protocol, h11.Connection)
     vars(hypercorn.trio.run)["TCPServer"] = _connection_of
 
 

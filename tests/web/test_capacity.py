@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import trio
 import trio.testing
+import trustme
 from hypercorn.typing import HTTPScope
 
 from swapd.web.capacity import connections_within
+from swapd.web.certificate import Certificate
 from swapd.web.connection import Client
 from tests.web.raw import Flood, Served, answering, receive_until, relaying, request, rest, serving
 
@@ -22,7 +25,7 @@ async def used(served: Served) -> trio.SocketStream:
     """Return a connection that has been used, and is not any more."""
     client = await served.connect()
     await client.send_all(GET_HELLO)
-    await receive_until(client, b"hello")
+    assert (await receive_until(client, b"hello")).startswith(b"HTTP/1.1 200")
     return client
 
 
@@ -50,6 +53,21 @@ async def test_a_connection_that_asks_nothing_keeps_nobody_out(sent: bytes) -> N
             pass
         for client in silent:
             await client.aclose()
+
+
+async def test_a_handshake_that_stalls_keeps_nobody_out(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    pem = tmp_path / "both.pem"
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(pem)
+    async with (
+        serving(relaying({}), most=1, certificate=Certificate(pem, pem)) as served,
+        await served.connect() as silent,
+        await served.connect_by_tls(authority) as client,
+    ):
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        await client.send_all(GET_HELLO)
+        assert b"hello" in await receive_until(client, b"hello")
+        assert await rest(silent) == b""
 
 
 async def test_who_comes_while_all_are_used_is_told_to_come_again(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import tracemalloc
+from contextlib import suppress
 
 import pytest
 import trio
@@ -219,6 +221,20 @@ async def test_the_answer_to_head_that_is_refused_has_no_body() -> None:
         )
     assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 200"))
     assert answer.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("error", [b"no request", b"GET / HTTP/1.1\r\nhost: x\r\n folded"])
+async def test_what_comes_behind_an_error_is_not_held(error: bytes) -> None:
+    mebibyte = b"x" * 1024 * 1024
+    tracemalloc.start()
+    async with serving(relaying({})) as served, await served.connect() as client:
+        await client.send_all(error + b"\r\n\r\n")
+        with suppress(trio.BrokenResourceError):
+            for _ in range(64):
+                await client.send_all(mebibyte)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 16 * len(mebibyte)
 
 
 # --- what a client expects

@@ -124,6 +124,8 @@ async def test_a_message_on_a_websocket_that_is_too_large_is_code_1009() -> None
         for opcode in (begin, *[more] * 127):
             await client.send_all(frame(opcode, piece))
         await client.send_all(end + b"\x81" + bytes(4) + b"x")
+        for _ in range(32):  # what comes behind it does not take the closing frame along
+            await client.send_all(frame(more, piece))
         closing = await rest(client)
     assert closing.endswith(b"\x88\x02" + struct.pack("!H", 1009))
     assert received == [128 * mebibyte]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
+import struct
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -231,6 +234,22 @@ async def test_a_unix_socket_is_served_to_clients_without_an_address(tmp_path: P
             closing.set()
     assert seen == [None]
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel in its way")
+async def test_many_may_wait_to_be_accepted_while_it_serves() -> None:
+    """Hypercorn tells the kernel once more how many."""
+    listener = bind("127.0.0.1:0")
+    served = Served(listener.port)
+    serving_it = partial(
+        serve, relaying({}), listener, grace=LONG, closing=served.closing, hurry=served.hurry
+    )
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serving_it)
+        info = listener.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 32)
+        (backlog,) = struct.unpack_from("=I", info, 28)  # tcpi_sacked, of one that listens
+        served.closing.set()
+    assert backlog >= 1024
 
 
 async def test_a_place_is_given_back_before_it_is_listened_on_no_more(tmp_path: Path) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import stat
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -94,6 +96,17 @@ def test_of_many_that_start_at_once_one_gets_it(path: str) -> None:
         thread.join()
     assert (len(got), len(refused)) == (1, 7)
     got[0].socket.close()
+
+
+def test_who_looks_at_a_place_waits_for_the_one_who_is_taking_it(path: str) -> None:
+    with ThreadPoolExecutor() as pool:
+        folder = os.open(os.path.dirname(path), os.O_RDONLY)
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        starting = pool.submit(listen, path)
+        with pytest.raises(TimeoutError):
+            starting.result(timeout=0.2)
+        os.close(folder)
+        starting.result().socket.close()
 
 
 def test_the_file_goes_at_the_end(path: str) -> None:
