@@ -203,6 +203,7 @@ class Scheduler:
                 seat.state = ModelState.STOPPING
             case ModelStuck(why=why):
                 seat.state, seat.stuck = ModelState.STOPPING, why
+                yield from self._cut(seat, refusals.is_stuck(seat.model, why))
             case ModelStopped():
                 yield from self._record_stopped(seat, fact, now)
 
@@ -228,7 +229,7 @@ class Scheduler:
     def _unload(
         self, order: Ticket, models: tuple[ModelId, ...], *, drain: bool
     ) -> Iterator[Effect]:
-        self._unloads.add(order, models)
+        self._unloads.add(order, models, drain=drain)
         for seat in (self._seats[model] for model in models):
             refusal = refusals.was_unloaded(seat.model)
             if drain and seat.serving:
@@ -295,6 +296,8 @@ class Scheduler:
                 why = blocker.stuck or ""
                 refusal = refusals.is_in_the_way(seat.model, blocker.model, why)
                 yield from self._refuse_all(seat, refusal)
+                if seat.state is ModelState.STOPPED and self._rules.restore_on_failure:
+                    self._swaps.bring_back(seat.displaced)
 
     def _plan(self, now: float) -> Plan:
         return plan(self._seats.values(), self._places.victims, self._rules, now)

@@ -56,6 +56,8 @@ class Seat:
     terms: Terms
     state: ModelState = ModelState.STOPPED
     generation: Generation = Generation(0)
+    #: Whether this generation was started because a swap had stopped it in vain.
+    is_restored: bool = False
     #: Whether this generation was ready once.
     was_ready: bool = False
     #: Who waits, in the order of arrival.
@@ -130,7 +132,7 @@ class Seat:
         """Begin the next generation."""
         self.state, self.started_at = ModelState.STARTING, now
         self.generation = Generation(self.generation + 1)
-        self.was_ready = False
+        self.is_restored, self.was_ready = reason is Reason.RESTORED, False
         self.serving = set()
         return StartModel(self.model, self.generation, reason)
 
@@ -165,8 +167,8 @@ class Seat:
 
     def displaces(self, victim: Seat) -> None:
         """Note that ``victim`` is stopped for this one, and whom that has displaced itself."""
-        ready = victim.state is ModelState.READY
-        self.displaced |= {victim.model} if ready else victim.displaced
+        loses = victim.state is ModelState.READY or victim.is_restored
+        self.displaced |= {victim.model} if loses else victim.displaced
 
     def stop(self, reason: Reason, why: str | None = None) -> StopModel:
         """End the present generation; ``why`` is for people."""

@@ -76,6 +76,7 @@ class Swaps:
         displaced, self._displaced = self._displaced, []
         for seat in (self._places.seats[model] for model in displaced):
             can_start = seat.state is ModelState.STOPPED and seat.configured
+            can_start = can_start and not seat.failures.left(now)
             if can_start and seat.model not in held and self._is_unwanted(seat, plan):
                 yield seat.start(Reason.RESTORED, now)
 

@@ -261,7 +261,40 @@ def test_a_restore_makes_way_for_whoever_asks() -> None:
         StartModel(A, G2, Reason.RESTORED),
         RequestArrived(T3, C), StopModel(A, G2, Reason.ABORTED),
         ModelStopped(A, G2), StartModel(C, G1, REQUEST),
-        ModelStopped(C, G1, "boom"), Refuse(T3, failed(C, 1.0)),
+        ModelReady(C, G1), Admit(T3, C, G1),
+    )  # fmt: skip
+
+
+def test_a_restore_that_made_way_comes_back_if_that_was_for_nothing_too() -> None:
+    replay(
+        scheduler(),
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST),
+        ModelReady(A, G1), Admit(T1, A, G1),
+        RequestFinished(T1),
+        RequestArrived(T2, B), StopModel(A, G1, SWAP),
+        ModelStopped(A, G1), StartModel(B, G1, REQUEST),
+        ModelStopped(B, G1, "boom"), Refuse(T2, failed(B, 1.0)),
+        StartModel(A, G2, Reason.RESTORED),
+        1.5, RequestArrived(T3, B), StopModel(A, G2, Reason.ABORTED),
+        ModelStopped(A, G2), StartModel(B, G2, REQUEST),
+        ModelStopped(B, G2, "boom"), Refuse(T3, failed(B, 2.0)),
+        StartModel(A, G3, Reason.RESTORED),
+    )  # fmt: skip
+
+
+def test_nothing_comes_back_that_backs_off() -> None:
+    replay(
+        scheduler(),
+        LoadRequested(T1, A, Reason.LOAD), StartModel(A, G1, Reason.LOAD),
+        ModelReady(A, G1), Complete(T1),
+        ModelStopped(A, G1, "boom"),
+        RequestArrived(T2, A), StartModel(A, G2, REQUEST),
+        ModelReady(A, G2), Admit(T2, A, G2),
+        RequestFinished(T2),
+        RequestArrived(T3, B), StopModel(A, G2, SWAP),
+        ModelStopped(A, G2, "boom"), StartModel(B, G1, REQUEST),
+        ModelStopped(B, G1, "boom"), Refuse(T3, failed(B, 1.0)),
+        RequestArrived(T4, A), Refuse(T4, backing_off(A, 1.0)),
     )  # fmt: skip
 
 
@@ -454,9 +487,27 @@ def test_who_fits_beside_a_process_that_cannot_be_stopped_is_served() -> None:
         RequestArrived(T1, A), StartModel(A, G1, REQUEST),
         ModelReady(A, G1), Admit(T1, A, G1),
         ModelStuck(A, G1, "it does not end"),
+        Revoke(T1, refused("a cannot be stopped: it does not end", RETRY_LATE)),
         RequestArrived(T2, B), StartModel(B, G1, REQUEST),
         ModelReady(B, G1), Admit(T2, B, G1),
     )  # fmt: skip
+
+
+def test_what_was_stopped_beside_a_process_that_cannot_be_comes_back() -> None:
+    place = "c needs the place of a, which cannot be stopped: it does not end"
+    for restore in (True, False):
+        comes_back = [StartModel(B, G2, Reason.RESTORED)] if restore else []
+        replay(
+            scheduler(PAIRS, Rules(restore_on_failure=restore)),
+            LoadRequested(T1, A, Reason.LOAD), StartModel(A, G1, Reason.LOAD),
+            ModelReady(A, G1), Complete(T1),
+            LoadRequested(T2, B, Reason.LOAD), StartModel(B, G1, Reason.LOAD),
+            ModelReady(B, G1), Complete(T2),
+            RequestArrived(T3, C), StopModel(A, G1, SWAP), StopModel(B, G1, SWAP),
+            ModelStopped(B, G1),
+            ModelStuck(A, G1, "it does not end"), Refuse(T3, refused(place, RETRY_LATE)),
+            *comes_back,
+        )  # fmt: skip
 
 
 def test_word_of_being_stuck_after_the_end_is_ignored() -> None:
@@ -498,6 +549,22 @@ def test_a_drain_stops_at_once_what_serves_nobody() -> None:
         UnloadRequested(T3, (A, B), drain=True),
         StopModel(A, G1, UNLOAD), Refuse(T2, gone), StopModel(B, G1, UNLOAD),
         ModelStopped(B, G1),
+        ModelStopped(A, G1), Complete(T3),
+    )  # fmt: skip
+
+
+def test_what_is_gone_may_start_again_while_others_drain() -> None:
+    replay(
+        scheduler(PAIRS),
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST),
+        ModelReady(A, G1), Admit(T1, A, G1),
+        LoadRequested(T2, B, Reason.LOAD), StartModel(B, G1, Reason.LOAD),
+        ModelReady(B, G1), Complete(T2),
+        UnloadRequested(T3, (A, B), drain=True), StopModel(B, G1, UNLOAD),
+        RequestArrived(T4, B),
+        ModelStopped(B, G1), StartModel(B, G2, REQUEST),
+        ModelReady(B, G2), Admit(T4, B, G2),
+        RequestFinished(T1), StopModel(A, G1, UNLOAD),
         ModelStopped(A, G1), Complete(T3),
     )  # fmt: skip
 
