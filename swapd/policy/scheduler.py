@@ -11,12 +11,12 @@ A *want* is a request or a load on its way to a ready model.  A request then bec
 *served* until it is finished; a load is complete.  Who must go for whom is asked of
 policy/places.py, room is made by policy/swaps.py.  A model is *doomed* while somebody overdue
 waits for its place (policy/turns.py): it finishes what it serves, and whoever waited when it
-became ready, and admits nobody else.
+became ready or came before that one, and admits nobody else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import assert_never
 
@@ -267,7 +267,7 @@ class Scheduler:
     def _advance(self, now: float) -> Iterator[Effect]:
         yield from self._see_off(now)
         yield from self._refuse_the_hopeless()
-        yield from self._admit_ready(self._plan(now).doomed.keys())
+        yield from self._admit_ready(self._plan(now).doomed)
         yield from self._unloads.answer(self._seats)
         if self._ending:
             yield from self._turn_away()
@@ -302,18 +302,20 @@ class Scheduler:
     def _plan(self, now: float) -> Plan:
         return plan(self._seats.values(), self._places.victims, self._rules, now)
 
-    def _admit_ready(self, doomed: Set[ModelId]) -> Iterator[Effect]:
+    def _admit_ready(self, doomed: Mapping[ModelId, ModelId]) -> Iterator[Effect]:
         """Serve whoever wants a model that is ready and has its place to itself.
 
-        A model that must make way still serves those who waited when it became ready.
+        A model that must make way still serves those who waited when it became ready, and
+        those who have waited for longer than the one for whom it must.
         """
         for seat in [seat for seat in self._seats.values() if seat.wants and seat.is_open]:
-            alone, must_go = self._places.is_alone(seat), seat.model in doomed
+            alone, heir = self._places.is_alone(seat), doomed.get(seat.model)
+            last = self._seats[heir].oldest[0] if heir is not None else None
             for ticket, want in list(seat.wants.items()):
                 if want.reason is not Reason.REQUEST:
                     self._leave(ticket)
                     yield Complete(ticket)
-                elif alone and not seat.is_full and (not must_go or ticket in seat.turn):
+                elif alone and not seat.is_full and seat.may_admit(ticket, last):
                     self._leave(ticket)
                     self._serving[ticket] = seat
                     seat.serving.add(ticket)

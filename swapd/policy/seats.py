@@ -155,6 +155,10 @@ class Seat:
         self.leaving, self.leave_by = None, None
         self.serving, self.turn, self.displaced = set(), set(), set()
 
+    def may_admit(self, ticket: Ticket, last: Ticket | None) -> bool:
+        """Tell whether ``ticket`` comes before ``last``, for whom this model must make way."""
+        return last is None or ticket < last or ticket in self.turn
+
     def leave(self, ticket: Ticket) -> None:
         """Take ``ticket`` out of those who wait."""
         del self.wants[ticket]

@@ -16,6 +16,7 @@ from swapd.policy.facts import (
     LoadRequested,
     ModelReady,
     ModelStopped,
+    Reconfigured,
     RequestArrived,
     RequestFinished,
     Woke,
@@ -34,6 +35,7 @@ G1, G2 = Generation(1), Generation(2)
 REQUEST, SWAP, LOAD = Reason.REQUEST, Reason.SWAP, Reason.LOAD
 
 ALL_SWAP = {"g": group("a", "b", "c")}
+PAIR = {"g": group("a", "b")}
 
 
 def scheduler(
@@ -173,6 +175,42 @@ def test_a_model_serves_as_many_at_once_as_it_may() -> None:
         RequestArrived(T3, A), WakeAt(30.0),
         ModelReady(A, G1), Admit(T1, A, G1), Admit(T2, A, G1), WakeAt(30.0),
         RequestFinished(T2), Admit(T3, A, G1),
+    )  # fmt: skip
+
+
+def test_who_waits_for_a_slot_is_served_before_a_younger_one_takes_the_place() -> None:
+    replay(
+        Scheduler({A: Terms(parallel=1), B: Terms()}, GroupEviction(PAIR), Rules(max_wait=30.0)),
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST), WakeAt(30.0),
+        ModelReady(A, G1), Admit(T1, A, G1),
+        RequestArrived(T2, A), WakeAt(30.0),
+        1.0, RequestArrived(T3, B), WakeAt(30.0),
+        RequestArrived(T4, A), WakeAt(30.0),
+        40.0, Woke(),
+        RequestFinished(T1), Admit(T2, A, G1),
+        RequestFinished(T2), StopModel(A, G1, SWAP),
+        ModelStopped(A, G1), StartModel(B, G1, REQUEST),
+    )  # fmt: skip
+
+
+def test_of_two_ready_ones_that_a_reload_set_apart_the_older_goes_first() -> None:
+    terms, rules = dict.fromkeys((A, B), Terms()), Rules(max_wait=10.0)
+    apart = Reconfigured(terms, GroupEviction(PAIR), frozenset(), drain_by=0.0, rules=rules)
+    together = GroupEviction({"g": group("a", "b", swap=False)})
+    replay(
+        Scheduler(terms, together, rules),
+        RequestArrived(T1, A), StartModel(A, G1, REQUEST), WakeAt(10.0),
+        ModelReady(A, G1), Admit(T1, A, G1),
+        RequestArrived(T2, B), StartModel(B, G1, REQUEST), WakeAt(10.0),
+        ModelReady(B, G1), Admit(T2, B, G1),
+        apart,
+        RequestArrived(T3, A), WakeAt(10.0),
+        RequestArrived(T4, B), WakeAt(10.0),
+        15.0, RequestFinished(T1),
+        RequestFinished(T2), StopModel(B, G1, SWAP),
+        ModelStopped(B, G1), Admit(T3, A, G1),
+        RequestFinished(T3), StopModel(A, G1, SWAP),
+        ModelStopped(A, G1), StartModel(B, G2, REQUEST),
     )  # fmt: skip
 
 
