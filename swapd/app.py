@@ -155,6 +155,7 @@ class App:
     ) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._end_requests)
+            nursery.start_soon(self._services.prompter.run)
             async with trio.open_nursery() as server:
                 serving = partial(
                     serve,

@@ -87,6 +87,10 @@ class CompletionShape:
         yield b"data: [DONE]\n\n"
 
 
+#: Where in a response its text is.
+_PLACE: Json = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+
+
 class ResponsesShape:
     """POST /v1/responses."""
 
@@ -95,18 +99,26 @@ class ResponsesShape:
 
     def opening(self, speech: Speech) -> Iterator[bytes]:
         yield _event("response.created", response=self._response(speech, "in_progress", []))
+        message = {**self._message(speech), "status": "in_progress", "content": []}
+        yield _event("response.output_item.added", output_index=0, item=message)
+        yield _event("response.content_part.added", **_PLACE, part=self._text(""))
 
     def chunk(self, speech: Speech, word: str) -> bytes:
-        place = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
-        return _event("response.output_text.delta", **place, delta=word)
+        return _event("response.output_text.delta", **_PLACE, delta=word, logprobs=[])
 
     def closing(self, speech: Speech) -> Iterator[bytes]:
+        text = speech.text
+        yield _event("response.output_text.done", **_PLACE, text=text, logprobs=[])
+        yield _event("response.content_part.done", **_PLACE, part=self._text(text))
+        yield _event("response.output_item.done", output_index=0, item=self._message(speech))
         yield _event("response.completed", response=self.whole(speech))
 
     def _message(self, speech: Speech) -> Json:
-        content = {"type": "output_text", "text": speech.text, "annotations": []}
         head = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed"}
-        return {**head, "content": [content]}
+        return {**head, "content": [self._text(speech.text)]}
+
+    def _text(self, text: str) -> Json:
+        return {"type": "output_text", "text": text, "annotations": []}
 
     def _response(self, speech: Speech, status: str, output: list[Json]) -> Json:
         head = {"id": "resp_1", "object": "response", "created_at": 0, "model": speech.model}

@@ -69,24 +69,28 @@ class Loading:
         if not asked.stream or not _EVENTS.match(scope["path"]):
             return nullcontext(Way(client, admitted))
         keep_alive, manner = self._services.config.server.keep_alive, Manner.of(scope)
-        account = self._account(target, _remarks(scope["path"], manner.api, asked.model))
+        speak = partial(_remarks, scope["path"], manner.api, asked.model)
+        account = self._account(target, speak)
         if not keep_alive and account is None:
             return nullcontext(Way(client, admitted))
-        return TalkingStream(
+        stream = TalkingStream(
             client,
             manner,
+            self._services.prompter,
             model=full_name(target),
             admitted=admitted,
             keep_alive=keep_alive,
             account=account,
         )
+        return stream.served()
 
-    def _account(self, target: Target, remarks: Remarks | None) -> Account | None:
+    def _account(self, target: Target, speak: Callable[[], Remarks | None]) -> Account | None:
         """Return what is told of the wait for ``target``, if anything is."""
         config = self._services.config
-        if isinstance(target, PeerModel) or remarks is None:
+        if isinstance(target, PeerModel):
             return None
-        if not config.models[target].send_loading_state:
+        model = config.models.get(target)  # a reload may just have taken it out
+        if model is None or not model.send_loading_state or (remarks := speak()) is None:
             return None
         every = min(TIME_EVERY, config.server.keep_alive or TIME_EVERY)
         return Account(Report(target, every=every), remarks, partial(self._outlooks.of, target))

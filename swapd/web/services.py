@@ -30,6 +30,7 @@ from swapd.web.bound import Bound
 from swapd.web.cors import Origins
 from swapd.web.guard import Guard
 from swapd.web.hosts import Hosts
+from swapd.web.prompter import Prompter
 
 _log = logging.getLogger("swapd")
 
@@ -55,6 +56,7 @@ class Services:
         self.logs = logs
         self.dispatch = Dispatch(supervisor, pools, peers)
         self.requests = Requests()
+        self.prompter = Prompter()
         self.profiles = Profiles(config.profiles)
         self._choosing = Selectors()
         self.bound = bound

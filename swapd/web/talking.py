@@ -7,12 +7,15 @@ Rule 2: what is said never holds up an answer: no typing, no pauses, nothing sai
 Rule 3: comments stand between two events only, and never in an answer that is encoded.
 Rule 4: once swapd has begun the stream, nothing but events goes into it.  The head of the model's
     answer is dropped then; an answer that is no event stream becomes an error event.
+Rule 5: a stream that never waits costs no task; who speaks gets one for that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from types import TracebackType
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import NamedTuple
 
 import trio
@@ -23,15 +26,13 @@ from swapd.web.answers import tell
 from swapd.web.connection import Client
 from swapd.web.errors import Header
 from swapd.web.manner import Manner
+from swapd.web.prompter import Prompter
 from swapd.web.refusal import Refusal, decoding_of
 from swapd.web.remarks import KEEP_ALIVE, Remarks
-from swapd.web.wait_report import Outlook, Report
+from swapd.web.wait_report import LOOK_EVERY, Outlook, Report
 
 #: Seconds for which a wait is none: what fails that soon is told by its status.
 AT_ONCE = 0.1
-
-#: Seconds between two looks at how the wait goes on.
-LOOK_EVERY = 1.0
 
 _HEAD = (
     (b"content-type", b"text/event-stream"),
@@ -58,12 +59,13 @@ class Account(NamedTuple):
 
 
 class TalkingStream:
-    """A client of an event stream; to be entered for as long as its request is served."""
+    """A client of an event stream, in which it may hear of swapd, too."""
 
     def __init__(
         self,
         client: Client,
         manner: Manner,
+        prompter: Prompter,
         *,
         model: str,
         admitted: Callable[[], None],
@@ -75,6 +77,7 @@ class TalkingStream:
         Args:
           client: Who gets the stream.
           manner: How it is told of errors.
+          prompter: Who says when it is time to speak.
           model: Whose answer it is, for people.
           admitted: Called when the wait for the model is over.
           keep_alive: Seconds of silence before a comment; 0 is no comments.
@@ -82,84 +85,71 @@ class TalkingStream:
         """
         self._client = client
         self._manner = manner
+        self._prompter = prompter
         self._model = model
         self._pass_on_admitted = admitted
-        self._keep_alive = keep_alive
+        self._keep_alive = keep_alive or math.inf
         self._account = account
         self._came_at = self._heard_at = trio.current_time()
-        self._scope = trio.CancelScope()
-        self._admitted = trio.Event()
-        self._told = trio.Event()  # set when nothing will be told of the wait any more
+        #: When to be prompted, on the clock.
+        self.due = self._came_at + (self._keep_alive if account is None else AT_ONCE)
+        self._agenda: list[Callable[[], bytes]] = []
         self._saying: trio.Event | None = None
         self._taken = False  # by the answer, or by nobody any more (rule 1)
         self._decoding: AnswerDecoding | None = None
         self._refusal: Refusal | None = None
 
-    async def __aenter__(self) -> Way:
-        """Begin to wait; say where the answer goes."""
-        self._client.beside(self._talk)
-        return Way(self, self._admit)
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Fall silent, so that an error can be told; at once if the client has left."""
-        if kind is None or issubclass(kind, Exception):
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[Way]:
+        """Speak within the block; be silent behind it, so that its error can be told."""
+        failure: Exception | None = None
+        self._prompter.add(self)
+        try:
+            yield Way(self, self._admit)
+        except Exception as error:  # noqa: BLE001  raised below
+            failure = error
+        finally:
+            self._prompter.discard(self)
+        if failure is not None:
             await self._take()
-        self._scope.cancel(reason="the request is over")
+            raise failure
 
     # -- what swapd says ---------------------------------------------------------------
 
+    def prompt(self, now: float) -> None:
+        """Say what there is to say at clock time ``now``, and when to be prompted again."""
+        self.due = now + LOOK_EVERY
+        if self._saying is not None or self._taken:
+            return  # whoever reads that is slow, and misses nothing
+        if self._account is not None:
+            self._say(partial(self._news, self._account))
+        elif self._heard_at + self._keep_alive > now:
+            self.due = self._heard_at + self._keep_alive
+        else:
+            self.due = now + self._keep_alive
+            if self._is_between_events():
+                self._say(lambda: KEEP_ALIVE)
+
     def _admit(self) -> None:
-        self._admitted.set()
         self._pass_on_admitted()
-
-    async def _talk(self) -> None:
-        with self._scope:
-            if self._account is not None:
-                await self._tell_of_wait(self._account)
-            self._told.set()
-            if self._keep_alive:
-                await self._break_silences()
-
-    async def _tell_of_wait(self, account: Account) -> None:
-        await self._wait_on(AT_ONCE)
-        while not self._admitted.is_set():
-            if news := self._news(account):
-                await self._say(news)
-            await self._wait_on(LOOK_EVERY)
-        if account.report.began:
-            await self._say(account.remarks.closing(account.report.closing(self._waited())))
-
-    async def _wait_on(self, seconds: float) -> None:
-        with trio.move_on_after(seconds):
-            await self._admitted.wait()
+        self.due = self._heard_at + self._keep_alive
+        account, self._account = self._account, None
+        if account is not None and account.report.began:
+            self._say(partial(self._last_line, account))
 
     def _news(self, account: Account) -> bytes:
         report, remarks, look = account
-        if not (outlook := look()).is_wait:
-            return b""
+        if self._account is None or not (outlook := look()).is_wait:
+            return b""  # the wait is over, or there is none that anybody knows of
         first = b"" if report.began else remarks.opening(report.opening())
         line = report.news(outlook, self._waited())
         return first + (remarks.line(line) if line else b"")
 
+    def _last_line(self, account: Account) -> bytes:
+        return account.remarks.closing(account.report.closing(self._waited()))
+
     def _waited(self) -> float:
         return trio.current_time() - self._came_at
-
-    async def _break_silences(self) -> None:
-        due = self._heard_at + self._keep_alive
-        while True:
-            await trio.sleep_until(due)
-            now = trio.current_time()
-            if self._heard_at + self._keep_alive <= now:
-                if self._is_between_events():
-                    await self._say(KEEP_ALIVE)
-                due = trio.current_time() + self._keep_alive
-            else:
-                due = self._heard_at + self._keep_alive
 
     def _is_between_events(self) -> bool:
         client = self._client
@@ -167,19 +157,29 @@ class TalkingStream:
             return True
         return client.takes_events and (not client.last_piece or client.last_piece.endswith(_ENDS))
 
-    async def _say(self, words: bytes) -> None:
-        if self._taken:
-            return
-        self._saying = trio.Event()
+    def _say(self, words: Callable[[], bytes]) -> None:
+        """Have said what ``words`` return by then, before anything else is (rule 1)."""
+        self._agenda.append(words)
+        if self._saying is None:
+            self._saying = trio.Event()
+            self._client.beside(partial(self._speak, self._saying))
+
+    async def _speak(self, saying: trio.Event) -> None:
         try:
-            if not self._client.began:
-                await self._client.begin(200, _HEAD)
-            last = self._client.last_piece
-            await self._client.write(words)
-            self._client.last_piece = last  # the model's, by which an error event goes on counting
+            while self._agenda:
+                if words := self._agenda.pop(0)():
+                    await self._write(words)
         finally:
-            self._saying.set()
             self._saying = None
+            saying.set()
+
+    async def _write(self, words: bytes) -> None:
+        client = self._client
+        if not client.began:
+            await client.begin(200, _HEAD)
+        last = client.last_piece
+        await client.write(words)
+        client.last_piece = last  # the model's, from which an error event counts on
         self._heard_at = trio.current_time()
 
     # -- what the model answers (upstream.exchange.Downstream) -------------------------
@@ -190,8 +190,6 @@ class TalkingStream:
         Raises:
           UpstreamFailed: The body fits no event stream.
         """
-        if self._account is not None:
-            await self._told.wait()
         await self._take()
         if not self._client.began:
             await self._client.begin(status, headers)

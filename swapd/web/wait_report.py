@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from swapd.ids import ModelId
 from swapd.policy.life import ModelState
 
+#: Seconds between two questions for news.
+LOOK_EVERY = 1.0
+
 #: Seconds after which the time is told, if there is no other news.
 TIME_EVERY = 5.0
 
@@ -68,8 +71,8 @@ class Report:
           waited: Seconds since the request came.
         """
         known, before = _situation(outlook), self._told
-        if waited - self._told_at < self._patience(known):
-            return None
+        if waited - self._told_at < self._patience(known) - LOOK_EVERY / 2:
+            return None  # there will be another question nearer to the time
         self._told, self._told_at = known, waited
         if before is None and known == (_LOADING, ""):
             return None  # the first line says it

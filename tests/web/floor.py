@@ -153,9 +153,11 @@ async def floor(
             bound=bound,
             closing=trio.Event(),
         )
-        async with serving(create_app(services)) as served:
+        async with serving(create_app(services)) as served, trio.open_nursery() as nursery:
+            nursery.start_soon(services.prompter.run)
             yield Floor(served, upstream, models, lifecycle, services)
             lifecycle.close()
+            nursery.cancel_scope.cancel()
         pools.forget(ModelId(name))
         peers.close()
 

@@ -19,6 +19,7 @@ from swapd.ids import ModelId
 from swapd.policy.life import ModelState
 from swapd.web.connection import Answer, Client
 from swapd.web.manner import Api, Manner
+from swapd.web.prompter import TICK, Prompter
 from swapd.web.remarks import Asides
 from swapd.web.talking import AT_ONCE, Account, TalkingStream, Way
 from swapd.web.wait_report import Outlook, Report
@@ -94,21 +95,29 @@ async def stage(
     client = Client(Answer(SCOPE, cast(Any, reader.take)), [], 0)
     account = Account(Report(M), Asides(Api.RESPONSES), lambda: outlook[0])
     admissions: list[None] = []
+    prompter = Prompter()
     async with trio.open_nursery() as nursery:
+        nursery.start_soon(prompter.run)
         client.beside = nursery.start_soon
         talking = TalkingStream(
             client,
             Manner(api),
+            prompter,
             model="m",
             admitted=lambda: admissions.append(None),
             keep_alive=keep_alive,
             account=account if tells else None,
         )
         with suppress(UpstreamFailed):
-            async with talking as way:
+            async with talking.served() as way:
                 yield Stage(way, client, reader, outlook)
         reader.note("over")
         nursery.cancel_scope.cancel()
+
+
+def at(seconds: float) -> object:
+    """Return what equals a time that is as good as ``seconds``."""
+    return pytest.approx(seconds, abs=3 * TICK)
 
 
 def heads(stage: Stage) -> list[object]:
@@ -124,10 +133,10 @@ async def test_a_wait_within_the_time_is_passed_over_in_silence(autojump_clock: 
         on.admit()
         await on.answer(EVENT)
     assert on.seen == [
-        (14.9, (200, dict(EVENTS))),
-        (14.9, EVENT),
-        (14.9, "the end"),
-        (14.9, "over"),
+        (at(14.9), (200, dict(EVENTS))),
+        (at(14.9), EVENT),
+        (at(14.9), "the end"),
+        (at(14.9), "over"),
     ]
 
 
@@ -138,7 +147,7 @@ async def test_a_longer_wait_gets_a_head_of_its_own_and_comments(autojump_clock:
         await trio.sleep(2)
         await on.answer(EVENT)
     assert on.seen[0] == (
-        15,
+        at(15),
         (
             200,
             {
@@ -148,7 +157,7 @@ async def test_a_longer_wait_gets_a_head_of_its_own_and_comments(autojump_clock:
             },
         ),
     )
-    assert on.words == [(15, ALIVE), (30, ALIVE), (42, EVENT)]
+    assert on.words == [(at(15), ALIVE), (at(30), ALIVE), (at(42), EVENT)]
 
 
 async def test_a_model_that_takes_its_time_over_the_prompt_is_covered_too(
@@ -159,7 +168,7 @@ async def test_a_model_that_takes_its_time_over_the_prompt_is_covered_too(
         on.admit()
         await trio.sleep(30)
         await on.answer(EVENT)
-    assert on.words == [(15, ALIVE), (30, ALIVE), (40, EVENT)]
+    assert on.words == [(at(15), ALIVE), (at(30), ALIVE), (at(40), EVENT)]
 
 
 async def test_without_an_interval_nothing_is_said(autojump_clock: MockClock) -> None:
@@ -167,7 +176,7 @@ async def test_without_an_interval_nothing_is_said(autojump_clock: MockClock) ->
         await trio.sleep(1000)
         on.admit()
         await on.answer(EVENT)
-    assert on.words == [(1000, EVENT)]
+    assert on.words == [(at(1000), EVENT)]
 
 
 # -- comments within the answer ----------------------------------------------------------
@@ -184,8 +193,8 @@ async def test_a_silence_between_two_events_is_broken(autojump_clock: MockClock)
         await trio.sleep(14)
         await on.way.downstream.finish()
         await trio.sleep(100)
-    assert on.words == [(10, EVENT), (25, ALIVE), (40, ALIVE), (50, EVENT)]
-    assert (64, "the end") in on.seen
+    assert on.words == [(at(10), EVENT), (at(25), ALIVE), (at(40), ALIVE), (at(50), EVENT)]
+    assert (at(64), "the end") in on.seen
 
 
 async def test_a_head_without_any_event_is_followed_by_comments(autojump_clock: MockClock) -> None:
@@ -193,7 +202,7 @@ async def test_a_head_without_any_event_is_followed_by_comments(autojump_clock: 
         await on.way.downstream.begin(200, EVENTS)
         await trio.sleep(31)
         await on.way.downstream.write(EVENT)
-    assert on.words == [(15, ALIVE), (30, ALIVE), (31, EVENT)]
+    assert on.words == [(at(15), ALIVE), (at(30), ALIVE), (at(31), EVENT)]
 
 
 async def test_whoever_speaks_often_enough_is_never_interrupted(autojump_clock: MockClock) -> None:
@@ -213,7 +222,7 @@ async def test_nothing_is_said_within_an_event(piece: bytes, autojump_clock: Moc
         await trio.sleep(100)
         await on.way.downstream.write(b"\n\n")
         await trio.sleep(20)
-    assert on.words == [(0, piece), (100, b"\n\n"), (115, ALIVE)]
+    assert on.words == [(at(0), piece), (at(100), b"\n\n"), (at(115), ALIVE)]
 
 
 @pytest.mark.parametrize(
@@ -233,7 +242,7 @@ async def test_nothing_is_said_where_it_would_do_harm(
         await trio.sleep(100)
         await on.way.downstream.write(EVENT)
         await trio.sleep(100)
-    assert on.words == [(100, EVENT)]
+    assert on.words == [(at(100), EVENT)]
 
 
 async def test_a_comment_is_not_what_an_error_event_counts_on_from(
@@ -245,7 +254,7 @@ async def test_a_comment_is_not_what_an_error_event_counts_on_from(
         await on.way.downstream.write(event)
         await trio.sleep(20)
         assert on.client.last_piece == event
-    assert on.words[-1] == (15, ALIVE)
+    assert on.words[-1] == (at(15), ALIVE)
 
 
 # -- both at once ------------------------------------------------------------------------
@@ -256,8 +265,8 @@ async def test_an_answer_waits_for_a_comment_that_is_being_read(autojump_clock: 
         await trio.sleep(16)
         on.admit()
         await on.answer(EVENT)
-    assert on.words == [(25, ALIVE), (35, EVENT)]
-    assert (45, "the end") in on.seen
+    assert on.words == [(at(25), ALIVE), (at(35), EVENT)]
+    assert (at(45), "the end") in on.seen
 
 
 async def test_no_comment_comes_behind_a_piece_that_is_being_read(
@@ -267,7 +276,7 @@ async def test_no_comment_comes_behind_a_piece_that_is_being_read(
         await on.way.downstream.begin(200, EVENTS)
         await on.way.downstream.write(EVENT)
         await on.way.downstream.finish()
-    assert on.words == [(50, EVENT)]
+    assert on.words == [(at(50), EVENT)]
 
 
 @pytest.mark.parametrize("attempt", range(20))
@@ -286,7 +295,7 @@ async def test_an_error_waits_for_a_comment_that_is_being_read(autojump_clock: M
     async with stage(slowness=10) as on:
         await trio.sleep(16)
         raise UpstreamFailed("x")
-    assert on.seen[1:] == [(25, ALIVE), (35, "over")]
+    assert on.seen[1:] == [(at(25), ALIVE), (at(35), "over")]
 
 
 async def test_a_client_that_leaves_is_waited_for_by_nobody(autojump_clock: MockClock) -> None:
@@ -309,11 +318,11 @@ async def test_a_wait_is_told_of_at_once_and_until_the_model_is_ready(
         await trio.sleep(1)
         await on.answer(EVENT)
     assert on.words == [
-        (AT_ONCE, b": swapd loading model: m\n\n"),
-        (5.1, b": Loading (5 s)\n\n"),
-        (10.1, b": Loading (10 s)\n\n"),
-        (12, b": Done! (12.00s)\n\n"),
-        (13, EVENT),
+        (at(AT_ONCE), b": swapd loading model: m\n\n"),
+        (at(5.1), b": Loading (5 s)\n\n"),
+        (at(10.1), b": Loading (10 s)\n\n"),
+        (at(12), b": Done! (12.00s)\n\n"),
+        (at(13), EVENT),
     ]
 
 
@@ -323,7 +332,7 @@ async def test_a_model_that_serves_at_once_has_nothing_to_tell(autojump_clock: M
         on.admit()
         await trio.sleep(5)
         await on.answer(EVENT)
-    assert on.words == [(5.05, EVENT)]
+    assert on.words == [(at(5.05), EVENT)]
 
 
 async def test_nothing_is_told_while_nobody_knows_of_a_wait(autojump_clock: MockClock) -> None:
@@ -332,7 +341,7 @@ async def test_nothing_is_told_while_nobody_knows_of_a_wait(autojump_clock: Mock
         await trio.sleep(0.5)
         on.admit()
         await on.answer(EVENT)
-    assert on.words == [(0.5, EVENT)]
+    assert on.words == [(at(0.5), EVENT)]
 
 
 async def test_what_changes_is_told_within_a_second(autojump_clock: MockClock) -> None:
@@ -342,8 +351,8 @@ async def test_what_changes_is_told_within_a_second(autojump_clock: MockClock) -
         on.outlook[0] = LOADING
         await trio.sleep(1)
     assert on.words == [
-        (0.1, b": swapd loading model: m\n\n: Queue position: #2: waiting for b to finish\n\n"),
-        (3.1, b": Loading (3 s)\n\n"),
+        (at(0.1), b": swapd loading model: m\n\n: Queue position: #2: waiting for b to finish\n\n"),
+        (at(3.1), b": Loading (3 s)\n\n"),
     ]
 
 
@@ -351,7 +360,7 @@ async def test_a_wait_that_ends_in_a_refusal_is_not_called_done(autojump_clock: 
     async with stage(tells=True) as on:
         await trio.sleep(3)
         raise UpstreamFailed("x")
-    assert on.words == [(AT_ONCE, b": swapd loading model: m\n\n")]
+    assert on.words == [(at(AT_ONCE), b": swapd loading model: m\n\n")]
 
 
 async def test_after_the_wait_its_silence_is_broken_by_comments(autojump_clock: MockClock) -> None:
@@ -360,7 +369,7 @@ async def test_after_the_wait_its_silence_is_broken_by_comments(autojump_clock: 
         on.admit()
         await trio.sleep(16)
         await on.answer(EVENT)
-    assert on.words[-3:] == [(3, b": Done! (3.00s)\n\n"), (18, ALIVE), (19, EVENT)]
+    assert on.words[-3:] == [(at(3), b": Done! (3.00s)\n\n"), (at(18), ALIVE), (at(19), EVENT)]
 
 
 async def test_the_answer_comes_behind_the_last_line_however_slow_its_reader_is(
@@ -371,9 +380,9 @@ async def test_the_answer_comes_behind_the_last_line_however_slow_its_reader_is(
         on.admit()
         await on.answer(EVENT)
     assert on.words == [
-        (2.1, b": swapd loading model: m\n\n"),
-        (4.1, b": Done! (4.10s)\n\n"),
-        (6.1, EVENT),
+        (at(2.1), b": swapd loading model: m\n\n"),
+        (at(4.1), b": Done! (4.10s)\n\n"),
+        (at(6.1), EVENT),
     ]
 
 
@@ -393,8 +402,8 @@ async def test_a_head_that_comes_too_late_is_dropped(autojump_clock: MockClock) 
         await on.way.downstream.write(EVENT)
         await on.way.downstream.finish()
     assert len(heads(on)) == 1
-    assert on.words[-1] == (16, EVENT)
-    assert (16, "the end") in on.seen
+    assert on.words[-1] == (at(16), EVENT)
+    assert (at(16), "the end") in on.seen
 
 
 async def test_an_answer_that_is_encoded_is_decoded_into_a_plain_stream(
@@ -408,7 +417,7 @@ async def test_an_answer_that_is_encoded_is_decoded_into_a_plain_stream(
         await on.way.downstream.write(data[15:])
         await on.way.downstream.finish()
     assert b"".join(what for _, what in on.words) == ALIVE + EVENT * 2
-    assert (16, "the end") in on.seen
+    assert (at(16), "the end") in on.seen
 
 
 async def test_an_encoded_answer_that_ends_too_early_has_no_clean_end(
@@ -428,7 +437,7 @@ async def test_an_answer_that_is_no_event_stream_has_failed(autojump_clock: Mock
         await begun(on)
         with pytest.raises(UpstreamFailed, match="answered application/json, where"):
             await on.way.downstream.begin(200, [(b"content-type", b"application/json")])
-    assert on.words == [(15, ALIVE)]
+    assert on.words == [(at(15), ALIVE)]
 
 
 @pytest.mark.parametrize("api", Api)
@@ -463,4 +472,4 @@ async def test_a_refusal_before_the_stream_began_is_passed_on_as_it_is(
         await on.way.downstream.finish()
     assert heads(on) == [(400, {b"content-type": b"application/json"})]
     assert on.words == [(0, b'{"error": "no"}')]
-    assert (100, "the end") in on.seen
+    assert (at(100), "the end") in on.seen
