@@ -11,6 +11,7 @@ from quart import Response, has_request_context, request, websocket
 from quart.json.provider import DefaultJSONProvider
 from quart.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.routing import WebsocketMismatch
 
 from swapd.errors import RequestError
 from swapd.web.admin import admin_views
@@ -18,6 +19,7 @@ from swapd.web.connection import Relay, RouteOf, Web
 from swapd.web.entry import Entry
 from swapd.web.errors import (
     BUG,
+    MALFORMED,
     METHOD_NOT_ALLOWED,
     NOT_FOUND,
     Kind,
@@ -88,7 +90,7 @@ def _show_errors(app: Web) -> None:
     @app.errorhandler(HTTPException)
     async def show_http_error(error: HTTPException) -> Response:
         asked = f"{request.method} {request.path}" if has_request_context() else websocket.path
-        message = f"{asked}: {(error.name or 'error').lower()}"
+        message = f"{asked}: {_reason_of_http(error)}"
         methods = error.valid_methods if isinstance(error, MethodNotAllowed) else None
         headers = ((b"allow", ", ".join(sorted(methods)).encode()),) if methods else ()
         return _told(Problem(message, _kind_of_http(error), headers))
@@ -99,9 +101,17 @@ def _show_errors(app: Web) -> None:
         return _told(BUG)
 
 
+def _reason_of_http(error: HTTPException) -> str:
+    if isinstance(error, WebsocketMismatch):
+        return "this is a websocket" if has_request_context() else "this is no websocket"
+    return (error.name or "error").lower()
+
+
 def _kind_of_http(error: HTTPException) -> Kind:
     status = error.code or 500
     match status:
+        case 400:
+            return MALFORMED
         case 404:
             return NOT_FOUND
         case 405:

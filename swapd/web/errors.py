@@ -89,9 +89,11 @@ _UNREADABLE = {
     501: Problem("the request has a transfer coding that swapd does not know", OTHER_CODING),
 }
 
+MALFORMED = Kind(400, "invalid_request_error", "bad_request")
+
 #: The one table of statuses.  A subclass is found through its base.
 KINDS: dict[type[RequestError], Kind] = {
-    MalformedRequest: Kind(400, "invalid_request_error", "bad_request"),
+    MalformedRequest: MALFORMED,
     BodyTooLarge: Kind(413, "invalid_request_error", "request_too_large"),
     BodyNotKept: Kind(507, "server_error", "insufficient_storage"),
     NoModelNamed: NOT_FOUND,

@@ -19,8 +19,14 @@ def asked(scope: HTTPScope | WebsocketScope) -> str:
 
 
 def note(what: str, status: int, why: str) -> None:
-    """Say that ``what`` ended with ``status``, and in one line why."""
-    _log.info("%s: %d, %s", what, status, why.partition("\n")[0])
+    """Say that ``what`` ended with ``status``, and in one line why.
+
+    Clients choose the words of some reasons: no character of theirs reaches the terminal that
+    shows the log and means something to it.
+    """
+    line = why.partition("\n")[0]
+    shown = "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
+    _log.info("%s: %d, %s", what, status, shown)
 
 
 def note_departure(scope: HTTPScope) -> None:

@@ -21,11 +21,17 @@ from tests.web.raw import OPEN_WEBSOCKET, receive_until
             "method_not_allowed",
             "PUT /unload: method not allowed",
         ),
-        (get("/api/lifecycle"), 400, "invalid_request", "GET /api/lifecycle: bad request"),
+        (get("/api/lifecycle"), 400, "bad_request", "GET /api/lifecycle: this is a websocket"),
+        (
+            OPEN_WEBSOCKET.replace(b"/ws", b"/running"),
+            400,
+            "bad_request",
+            "/running: this is no websocket",
+        ),
         (OPEN_WEBSOCKET, 404, "not_found", "/ws: not found"),
         (OPEN_WEBSOCKET.replace(b"/ws", b"/props"), 404, "not_found", "/props: not found"),
     ],
-    ids=["nowhere", "method", "no_websocket", "no_such_websocket", "model_route"],
+    ids=["nowhere", "method", "no_websocket", "a_view", "no_such_websocket", "model_route"],
 )
 async def test_what_matches_no_route_gets_an_envelope(
     asked: bytes, status: int, code: str, message: str, caplog: pytest.LogCaptureFixture

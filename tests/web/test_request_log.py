@@ -87,3 +87,24 @@ async def test_a_problem_is_noted_in_one_line(
     assert message.startswith(noted)
     assert "\n" not in message
     assert "secret" not in message
+
+
+@pytest.mark.parametrize(
+    ("asked", "noted"),
+    [
+        (
+            get("/a%1b%5b31m%0d%00%c2%9b"),
+            r"GET /a%1b%5b31m%0d%00%c2%9b: 404, GET /a\x1b[31m\r\x00\x9b: not found",
+        ),
+        (
+            get("/v1/models/%1b%5b31m"),
+            r"GET /v1/models/%1b%5b31m: 404, there is no model '\x1b[31m'",
+        ),
+    ],
+)
+async def test_what_a_client_says_cannot_control_the_terminal_that_shows_the_log(
+    log: pytest.LogCaptureFixture, asked: bytes, noted: str
+) -> None:
+    async with floor() as web:
+        await web.ask(asked)
+    assert log.messages == [noted]
