@@ -104,7 +104,8 @@ def _open(host: str, port: int) -> socket.socket:
     found = socket.getaddrinfo(
         host or "0.0.0.0", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
-    family, _, _, _, where = found[0]
+    # Of ::1 and 127.0.0.1, which are both ``localhost``, the one that more clients try.
+    family, _, _, _, where = min(found, key=lambda address: address[0] != socket.AF_INET)
     return socket.create_server(where, family=family, backlog=BACKLOG)
 
 

@@ -39,7 +39,7 @@ def test_a_name_that_does_not_resolve_is_said() -> None:
     ("address", "loopback", "url"),
     [
         ("127.0.0.1:0", True, "http://127.0.0.1:"),
-        ("localhost:0", True, "http://"),
+        ("localhost:0", True, "http://127.0.0.1:"),
         ("0.0.0.0:0", False, "http://localhost:"),
         (":0", False, "http://localhost:"),
     ],
