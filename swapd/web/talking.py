@@ -132,7 +132,6 @@ class TalkingStream:
 
     def _admit(self) -> None:
         self._pass_on_admitted()
-        self.due = self._heard_at + self._keep_alive
         account, self._account = self._account, None
         if account is not None and account.report.began:
             self._say(partial(self._last_line, account))

@@ -104,6 +104,10 @@ def test_progress_is_the_newest_line_with_a_percentage(said: bytes, line: str | 
     assert progress(said) == line
 
 
+def test_progress_is_cut_to_what_fits_a_line() -> None:
+    assert progress(b"50% " + b"x" * 1000) == "50% " + "x" * (PROGRESS_CHARS - 4)
+
+
 def test_progress_is_of_this_life_alone() -> None:
     log = ModelLog()
     log.write(b"50%\n")

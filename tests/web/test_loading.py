@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import trio
 from hypercorn.typing import HTTPScope
 from trio.testing import MockClock
 
+from swapd.config.load import parse
 from swapd.config.peers import PeerModel
 from swapd.config.selectors import Target
 from swapd.errors import ModelUnavailable, TooManyRequests
@@ -18,9 +19,10 @@ from swapd.ids import Generation, ModelId
 from swapd.policy.life import ModelState, Reason, Transition
 from swapd.supervisor import Waiting
 from swapd.upstream.bodies.body import Body
-from swapd.upstream.bodies.request import read_request
+from swapd.upstream.bodies.request import ModelRequest, read_request
 from swapd.web.connection import Answer, Client
 from swapd.web.loading import Loading, Outlooks
+from swapd.web.prompter import Prompter
 from swapd.web.services import Services
 from swapd.web.talking import TalkingStream
 from swapd.web.wait_report import Outlook
@@ -53,16 +55,19 @@ EVENT_STREAMS = [*FOUR, *(path.replace("/v1/", "/v/") for path in FOUR), "/compl
 async def ignore(message: object) -> None: ...
 
 
-async def speaks(
-    services: Services, path: str, body: bytes = STREAM, target: Target = M, method: str = "POST"
-) -> bool:
-    """Tell whether swapd may speak in the answer to a request."""
-    scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode()}
+async def request_of(path: str, body: bytes = STREAM) -> tuple[HTTPScope, ModelRequest]:
     headers = [(b"content-type", b"application/json")]
-    sent = cast(HTTPScope, {**scope, "headers": headers, "query_string": b"model=m&stream=true"})
-    asked = await read_request(method, b"model=m", headers, Body(body), max_bytes=0)
-    client = Client(Answer(sent, ignore), [], 0)
-    way = Loading(services).way(sent, client, asked, target, lambda: None)
+    scope: dict[str, object] = {"type": "http", "method": "POST", "http_version": "1.1"}
+    scope |= {"path": path, "raw_path": path.encode(), "headers": headers, "query_string": b""}
+    asked = await read_request("POST", b"", headers, Body(body), max_bytes=0)
+    return cast(HTTPScope, scope), asked
+
+
+async def speaks(services: Services, path: str, body: bytes = STREAM, target: Target = M) -> bool:
+    """Tell whether swapd may speak in the answer to a request."""
+    scope, asked = await request_of(path, body)
+    client = Client(Answer(scope, ignore), [], 0)
+    way = Loading(services).way(scope, client, asked, target, lambda: None)
     async with way as (downstream, _):
         assert downstream is client or isinstance(downstream, TalkingStream)
         return downstream is not client
@@ -236,6 +241,8 @@ class Known:
         self.queued = 0
         self.searched = 0
         self.supervisor = self.logs = self
+        self.prompter = Prompter()
+        self.config = parse("models: {}\n", "c.yaml", environ={})
 
     def queue(self) -> list[Waiting]:
         self.queued += 1
@@ -253,6 +260,35 @@ class Known:
     def progress(self) -> str | None:
         self.searched += 1
         return None
+
+
+async def test_a_line_comes_as_often_as_a_comment_would(autojump_clock: MockClock) -> None:
+    text = json.dumps(
+        {"models": {"m": {"cmd": "x ${PORT}", **TELLING}}, "server": {"keepAlive": 2}}
+    )
+    known = Known(waiting(M, 1))
+    known.config = parse(text, "c.yaml", environ={})
+    heard: list[tuple[float, bytes]] = []
+
+    async def hear(message: Any) -> None:
+        heard.append((trio.current_time() - began, message.get("body", b"")))
+
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(known.prompter.run)
+        scope, asked = await request_of("/v1/responses")
+        client = Client(Answer(scope, hear), [], 0)
+        client.beside = nursery.start_soon
+        async with Loading(cast(Services, known)).way(scope, client, asked, M, lambda: None):
+            await trio.sleep(5)
+        nursery.cancel_scope.cancel()
+    lines = [body for _, body in heard]
+    assert lines == [
+        b"",
+        b": swapd loading model: m\n\n",
+        b": Loading (2 s)\n\n",
+        b": Loading (4 s)\n\n",
+    ]
 
 
 async def test_what_is_known_is_found_out_once_for_all_who_ask(autojump_clock: MockClock) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import tracemalloc
 
 import brotli
 import pytest
@@ -132,8 +133,15 @@ def test_an_error_of_any_other_form_is_told_too(body: bytes, words: str) -> None
 def test_an_encoded_error_is_read() -> None:
     assert refused(gzip.compress(b'{"error": "no"}'), 500, GZIP)[0].endswith("answered 500: no")
     assert refused(b"no gzip", 500, GZIP)[0].endswith("answered 500")
-    bomb = gzip.compress(b" " * 10**7)
+
+
+def test_an_encoded_error_cannot_become_much_larger() -> None:
+    bomb = gzip.compress(b" " * 50_000_000)
+    tracemalloc.start()
     assert refused(bomb, 500, GZIP)[0].endswith("answered 500")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 10_000_000
 
 
 def test_an_error_without_an_end_is_not_kept() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ SCOPE = cast(HTTPScope, {"type": "http", "method": "POST", "http_version": "1.1"
 class Stage:
     """One request under way; ``seen`` is what came to its client, with the second it came at."""
 
+    talking: TalkingStream
     way: Way
     client: Client
     reader: Reader
@@ -110,8 +112,10 @@ async def stage(
         )
         with suppress(UpstreamFailed):
             async with talking.served() as way:
-                yield Stage(way, client, reader, outlook)
+                yield Stage(talking, way, client, reader, outlook)
         reader.note("over")
+        await trio.sleep(2 * TICK)
+        assert trio.lowlevel.current_statistics().seconds_to_next_deadline == math.inf
         nursery.cancel_scope.cancel()
 
 
@@ -333,6 +337,16 @@ async def test_a_model_that_serves_at_once_has_nothing_to_tell(autojump_clock: M
         await trio.sleep(5)
         await on.answer(EVENT)
     assert on.words == [(at(5.05), EVENT)]
+
+
+async def test_what_was_to_be_told_is_not_told_once_the_model_is_ready(
+    autojump_clock: MockClock,
+) -> None:
+    async with stage(tells=True) as on:
+        on.talking.prompt(trio.current_time())  # its task has not begun yet
+        on.admit()
+        await on.answer(EVENT)
+    assert on.words == [(0, EVENT)]
 
 
 async def test_nothing_is_told_while_nobody_knows_of_a_wait(autojump_clock: MockClock) -> None:
