@@ -8,18 +8,24 @@ Rule 2: whoever is served can be cut and told why, by a peer as by a process of 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeAlias
 
 from swapd.config.peers import PeerModel
 from swapd.config.selectors import Target
 from swapd.errors import UpstreamFailed, UpstreamTooSlow, UpstreamUnreachable
-from swapd.ids import ModelId
+from swapd.ids import Generation, ModelId
 from swapd.leases import Gate, Lease
 from swapd.policy import refusals
 from swapd.supervisor import Supervisor
 from swapd.upstream.exchange import Downstream, ProxiedRequest, relay
+from swapd.upstream.handshake import Handshake
+from swapd.upstream.http1 import Pool
 from swapd.upstream.peers import Peers
 from swapd.upstream.pools import Pools
+from swapd.upstream.websocket import Downstream as Websocket
+from swapd.upstream.websocket import tunnel
 
 #: Seconds to wait for the word that a model's process has died, once its connection broke.  It
 #: takes some ms, but more on a machine that is busy with a core dump of many GB.  Waiting costs
@@ -27,6 +33,8 @@ from swapd.upstream.pools import Pools
 OBITUARY = 1.0
 
 _log = logging.getLogger("swapd.requests")
+
+_Exchange: TypeAlias = Callable[[Pool], Awaitable[None]]
 
 
 class Dispatch:
@@ -62,38 +70,69 @@ class Dispatch:
         """
         if isinstance(target, PeerModel):
             admitted()
-            await self._ask_peer(request, target, downstream)
-            return
+            sending = partial(self._peers.relay, target.peer, request, downstream)
+            await self._ask_peer(target, sending)
+        else:
+            await self._ask(target, lambda pool: relay(request, pool, downstream), admitted)
+
+    async def connect(
+        self,
+        handshake: Handshake,
+        target: Target,
+        websocket: Websocket,
+        *,
+        admitted: Callable[[], None],
+    ) -> None:
+        """Open a websocket to ``target`` as soon as that is ready, and serve it to its end.
+
+        Args and what is raised are those of ``send``.
+        """
+        if isinstance(target, PeerModel):
+            admitted()
+            opening = partial(self._peers.tunnel, target.peer, handshake, websocket)
+            await self._ask_peer(target, opening)
+        else:
+            await self._ask(
+                target, lambda pool: tunnel(handshake, pool.origin, websocket), admitted
+            )
+
+    async def connect_beside(
+        self, handshake: Handshake, model: ModelId, generation: Generation, websocket: Websocket
+    ) -> None:
+        """Open a websocket to a model that runs, and serve it to its end, without holding it.
+
+        Raises:
+          UpstreamFailed: The server broke off, maybe because it was stopped.
+        """
         try:
-            await self._ask_process(request, target, downstream, admitted)
+            await tunnel(handshake, self._pools.of(model, generation).origin, websocket)
+        except UpstreamFailed as error:
+            raise UpstreamFailed(f"{model}: {error}") from error
+
+    async def _ask(self, model: ModelId, exchange: _Exchange, admitted: Callable[[], None]) -> None:
+        try:
+            await self._ask_process(model, exchange, admitted)
         except UpstreamUnreachable as error:
             reason = str(error).partition("\n")[0]
             _log.warning("%s; the request is given to the next process", reason)
-            await self._ask_process(request, target, downstream, admitted)
+            await self._ask_process(model, exchange, admitted)
 
     async def _ask_process(
-        self,
-        request: ProxiedRequest,
-        model: ModelId,
-        downstream: Downstream,
-        admitted: Callable[[], None],
+        self, model: ModelId, exchange: _Exchange, admitted: Callable[[], None]
     ) -> None:
         async with self._supervisor.lease(model) as lease:
             admitted()
-            pool = self._pools.of(lease.model, lease.generation)
             try:
-                await relay(request, pool, downstream)
+                await exchange(self._pools.of(lease.model, lease.generation))
             except UpstreamFailed as error:
                 raise await _explained(error, lease) from error
 
-    async def _ask_peer(
-        self, request: ProxiedRequest, model: PeerModel, downstream: Downstream
-    ) -> None:
+    async def _ask_peer(self, model: PeerModel, exchange: Callable[[], Awaitable[None]]) -> None:
         gate = Gate()
         self._at_peers.add(gate)
         try:
             with gate.scope:
-                await self._peers.relay(model.peer, request, downstream)
+                await exchange()
             if gate.scope.cancelled_caught:
                 gate.check()
         except UpstreamFailed as error:

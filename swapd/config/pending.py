@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from swapd.config.models import Model
 from swapd.config.schema import Config
 from swapd.config.server import Server
 
@@ -21,12 +20,3 @@ def pending(config: Config) -> Iterator[str]:
     yield from (key for key, is_set in kept.items() if is_set)
     if config.server.fast_transport != Server().fast_transport:
         yield "server.fastTransport"
-    for model in config.models.values():
-        yield from (f"models.{model.id}.{key}" for key in _pending_of(model))
-
-
-def _pending_of(model: Model) -> Iterator[str]:
-    kept = {
-        "compat.ignoreWebsockets": model.ignore_websockets,
-    }
-    yield from (key for key, is_set in kept.items() if is_set)

@@ -1,13 +1,14 @@
 """Speaks enough HTTP/1.1 for the stand-in model server, one thread per connection.
 
 It does keep-alive, bodies with a length and chunked ones, chunked answers, and notices at once
-when its client leaves.  It does no TLS, no compression and no limits: it is a tool for tests.
+when its client leaves.  It does no compression and no limits: it is a tool for tests.
 """
 
 from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -60,7 +61,7 @@ class Connection:
         headers = [(name, value.strip()) for name, _, value in pairs]
         head = Request(method, target, headers, b"")
         if head.header("expect"):
-            self._send(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
         return head._replace(body=self._read_body(head))
 
     def answer(
@@ -69,20 +70,20 @@ class Connection:
         """Send a whole answer with ``body`` as JSON."""
         content = json.dumps(body).encode()
         framing = {"Content-Type": JSON_TYPE, "Content-Length": str(len(content))}
-        self._send(_head(status, {**framing, **(headers or {})}) + content)
+        self.send(_head(status, {**framing, **(headers or {})}) + content)
 
     def begin(self, status: int, content_type: str, headers: Mapping[str, str]) -> None:
         """Send the head of an answer that comes in chunks."""
         framing = {"Content-Type": content_type, "Transfer-Encoding": "chunked"}
-        self._send(_head(status, {**framing, **headers}))
+        self.send(_head(status, {**framing, **headers}))
 
     def write(self, piece: bytes) -> None:
         """Send ``piece`` as one chunk."""
-        self._send(b"%x\r\n%b\r\n" % (len(piece), piece))
+        self.send(b"%x\r\n%b\r\n" % (len(piece), piece))
 
     def finish(self) -> None:
         """End the chunked answer properly."""
-        self._send(b"0\r\n\r\n")
+        self.send(b"0\r\n\r\n")
 
     def cut(self) -> None:
         """Break the connection off, as a crash would."""
@@ -100,7 +101,7 @@ class Connection:
             while True:
                 # A client that pipelines is not gone: keep its bytes, and wait anew.
                 self._held += self._receive()
-        except (TimeoutError, BlockingIOError):
+        except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
             pass
         finally:
             self._socket.settimeout(None)
@@ -108,11 +109,11 @@ class Connection:
     def _read_body(self, head: Request) -> bytes:
         if "chunked" in head.header("transfer-encoding").lower():
             return b"".join(self._read_chunks())
-        return self._read_exactly(int(head.header("content-length") or 0))
+        return self.read(int(head.header("content-length") or 0))
 
     def _read_chunks(self) -> Iterable[bytes]:
         while size := int(self._read_until(b"\r\n").split(b";")[0], 16):
-            yield self._read_exactly(size)
+            yield self.read(size)
             self._read_until(b"\r\n")
         while self._read_until(b"\r\n"):
             pass  # trailers mean nothing here
@@ -123,7 +124,8 @@ class Connection:
         found, _, self._held = self._held.partition(mark)
         return found
 
-    def _read_exactly(self, size: int) -> bytes:
+    def read(self, size: int) -> bytes:
+        """Return the next ``size`` bytes."""
         pieces = bytearray(self._held)
         while len(pieces) < size:
             pieces += self._receive()
@@ -139,7 +141,8 @@ class Connection:
             raise ClientLeftError
         return piece
 
-    def _send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
+        """Send ``data`` as it is."""
         try:
             self._socket.sendall(data)
         except ConnectionError as error:

@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager, suppress
 from time import monotonic
 from typing import NamedTuple
 
-from swapd.testing import fake_answers
+from swapd.testing import fake_answers, fake_websocket
 from swapd.testing.fake_answers import SHAPES, Json, Shape, Speech
 from swapd.testing.fake_http import ClientLeftError, Connection, Request
 
@@ -149,7 +149,9 @@ class StandIn:
             connection.answer(200, self._journal.as_json())
         else:
             with self._journal.request(f"{request.method} {request.target}"):
-                if request.method == "POST":
+                if fake_websocket.is_wanted(request):
+                    fake_websocket.serve(connection, request, self._die)
+                elif request.method == "POST":
                     self._answer_post(connection, request)
                 else:
                     self._answer_get(connection, request)

@@ -2,11 +2,11 @@
 
     python -m swapd.testing.fake_server --port 0 --model alpha --say "I am alpha."
 
-It answers the OpenAI and Anthropic routes with the sentence it was given, echoes other POSTs, and
-keeps a log at ``GET /log`` of what arrived, what was cancelled and how many SIGTERMs came (without
-``/health``, which is only counted, and ``/log``).  It misbehaves on request: its options spoil its
-life, and the key ``"fake"`` of a JSON body spoils one answer (see ``Knobs``).  It also understands
-the few options of llama-server that the demo uses.
+It answers the OpenAI and Anthropic routes with the sentence it was given, and echoes other POSTs
+and websockets.  It keeps a log at ``GET /log`` of what arrived, what was cancelled and how many
+SIGTERMs came (without ``/health``, which is only counted, and ``/log``).  It misbehaves on request:
+its options spoil its life, and the key ``"fake"`` of a JSON body spoils one answer (see ``Knobs``).
+It also understands the few options of llama-server that the demo uses.
 
 What it does not do: run a model, check keys, limit anything, or let requests finish before it ends.
 """
@@ -19,9 +19,11 @@ import os
 import select
 import signal
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from math import inf
 from time import monotonic
 
@@ -64,18 +66,23 @@ class Life:
         child_pid = fork_deaf_child() if self._options.fork_child else None
         if (code := self._pass(self._options.load)) is not None:
             return code
+        where = self._options.unix or f"{self._options.host}:{self._options.port}"
         try:
-            listener = listen(self._options.host, self._options.port)
+            listener = listen(self._options.host, self._options.port, self._options.unix)
         except OSError as error:
-            say(f"cannot listen on {self._options.host}:{self._options.port}: {error.strerror}")
+            say(f"cannot listen on {where}: {error.strerror}")
             return 1
         self._serve(listener, child_pid)
         code = self._pass(inf)
         return 0 if code is None else code
 
     def _serve(self, listener: socket.socket, child_pid: int | None) -> None:
-        host, port = listener.getsockname()[:2]
-        say(f"listening on http://{host}:{port}")
+        tls = certified(self._options.certificate) if self._options.certificate else None
+        if self._options.unix:
+            say(f"listening on unix:{self._options.unix}")
+        else:
+            host, port = listener.getsockname()[:2]
+            say(f"listening on {'https' if tls else 'http'}://{host}:{port}")
         stand_in = StandIn(
             model=self._options.model,
             sentence=self._options.say or f"I am {self._options.model}.",
@@ -86,7 +93,7 @@ class Life:
             journal=self._journal,
             die=self._die,
         )
-        threading.Thread(target=accept, args=(listener, stand_in), daemon=True).start()
+        threading.Thread(target=accept, args=(listener, stand_in, tls), daemon=True).start()
 
     def _pass(self, seconds: float) -> int | None:
         """Let ``seconds`` go by; return the exit code if life ends before that."""
@@ -126,22 +133,46 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that accepts clients at ``port``, or at any free one for 0."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, port))
+def listen(host: str, port: int, path: str | None) -> socket.socket:
+    """Return a socket that accepts clients at ``path``, or at ``port``; 0 is any free one."""
+    if path is not None:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+    else:
+        listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
     listener.listen(1024)
     return listener
 
 
-def accept(listener: socket.socket, stand_in: StandIn) -> None:
+def certified(path: str) -> ssl.SSLContext:
+    """Return how TLS is spoken with the certificate and the key in ``path``."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return context
+
+
+def accept(listener: socket.socket, stand_in: StandIn, tls: ssl.SSLContext | None) -> None:
     """Give each client a thread, for ever."""
     while True:
         client, _ = listener.accept()
-        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        threading.Thread(target=stand_in.serve, args=(client,), daemon=True).start()
+        if client.family != socket.AF_UNIX:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        threading.Thread(target=greet, args=(client, stand_in, tls), daemon=True).start()
+
+
+def greet(client: socket.socket, stand_in: StandIn, tls: ssl.SSLContext | None) -> None:
+    """Shake hands with ``client``, if that is needed, and serve it."""
+    if tls is not None:
+        try:
+            client = tls.wrap_socket(client, server_side=True)
+        except OSError:
+            client.close()
+            return
+    stand_in.serve(client)
 
 
 def fork_deaf_child() -> int:
@@ -161,6 +192,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     option = parser.add_argument
     option("--host", default="127.0.0.1")
     option("--port", type=int, default=0, help="0 takes a free one; the first line names it")
+    option("--unix", metavar="PATH", help="a socket in the file system in the place of a port")
+    option("--certificate", metavar="FILE", help="speaks TLS, with this certificate and its key")
     option("--model", "--alias", default="fake", help="its name")
     option("--say", help="its one sentence")
     option("--fake", default="{}", metavar="JSON", help="spoils every answer; see Knobs")

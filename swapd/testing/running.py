@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import random
 import shlex
 import signal
@@ -23,6 +24,9 @@ from trio_websocket import WebSocketConnection, wrap_client_stream
 
 #: Starts swapd without relying on where its script was installed.
 COMMAND = (sys.executable, "-c", "from swapd.cli import main; main()")
+
+#: The largest websocket message that is taken, in bytes.
+LARGEST_MESSAGE = 128 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +126,28 @@ class Running:
             yield stream
 
     @asynccontextmanager
-    async def lifecycle(self, query: str = "") -> AsyncIterator[WebSocketConnection]:
-        """Listen to the lifecycle websocket for the length of the block."""
+    async def websocket(self, path: str, *subprotocols: str) -> AsyncIterator[WebSocketConnection]:
+        """Open a websocket for the length of the block."""
         # trio-websocket's own openers leave the socket open when the other side closes.
         async with (
             await trio.open_tcp_stream("127.0.0.1", self.port) as stream,
             trio.open_nursery() as nursery,
         ):
-            resource = f"/api/lifecycle{query}"
-            yield await wrap_client_stream(nursery, stream, "127.0.0.1", resource)
+            yield await wrap_client_stream(
+                nursery,
+                stream,
+                "127.0.0.1",
+                path,
+                subprotocols=subprotocols,
+                max_message_size=LARGEST_MESSAGE,
+            )
             nursery.cancel_scope.cancel(reason="heard enough")
+
+    @asynccontextmanager
+    async def lifecycle(self, query: str = "") -> AsyncIterator[WebSocketConnection]:
+        """Listen to the lifecycle websocket for the length of the block."""
+        async with self.websocket(f"/api/lifecycle{query}") as websocket:
+            yield websocket
 
     async def snapshot(self) -> dict[str, Any]:
         """Return what the lifecycle websocket says first."""
@@ -199,7 +215,11 @@ def free_ports(count: int) -> int:
 
 @asynccontextmanager
 async def run_swapd(
-    folder: Path, config: str, *options: str, command: Sequence[str] = COMMAND
+    folder: Path,
+    config: str,
+    *options: str,
+    command: Sequence[str] = COMMAND,
+    environ: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Running]:
     """Serve ``config`` for the length of the block, on any free port of 127.0.0.1.
 
@@ -216,6 +236,7 @@ async def run_swapd(
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 check=False,
+                env={**os.environ, **(environ or {})},
                 deliver_cancel=_kill,
             )
         )

@@ -19,7 +19,6 @@ import trio
 from swapd.config.timeouts import Timeouts
 from swapd.errors import UpstreamFailed, UpstreamTooSlow, UpstreamUnreachable
 from swapd.upstream.bodies.body import Body
-from swapd.upstream.dial import reason_of
 from swapd.upstream.message import Message
 from swapd.upstream.origin import Origin
 from swapd.upstream.wire import Wire
@@ -62,7 +61,7 @@ class Response:
         if self._closed:
             raise trio.ClosedResourceError("the response is closed")
         while not (piece := self._message.take()) and not self._message.ended:
-            await _feed(self._message, self._wire)
+            await feed(self._message, self._wire)
         return piece
 
     def close(self) -> None:
@@ -83,7 +82,8 @@ class Pool:
         Raises:
           CannotStart: ``base_url`` cannot be used.
         """
-        self._origin = Origin(base_url, timeouts)
+        #: Where the server is.
+        self.origin = Origin(base_url, timeouts)
         self._max_idle = max_idle
         self._idle: deque[tuple[Wire, float]] = deque()  # oldest first, with when it was left
         self._closed = False
@@ -95,7 +95,7 @@ class Pool:
 
     def wait_by(self, timeouts: Timeouts) -> None:
         """Wait no longer than ``timeouts`` say from now on."""
-        self._origin.timeouts = timeouts
+        self.origin.timeouts = timeouts
 
     async def request(
         self, method: bytes, target: bytes, headers: Headers, body: bytes | Body
@@ -111,7 +111,7 @@ class Pool:
         """
         if isinstance(body, bytes):
             body = Body(body)
-        head = request_head(self._origin, method, target, headers, body.length)
+        head = request_head(self.origin, method, target, headers, body.length)
         wire = self._checkout()
         if wire is None:
             return await self._ask(await self._connect(), Message(method), head, body)
@@ -147,7 +147,7 @@ class Pool:
             self._idle.popleft()[0].close()
 
     def _checkout(self) -> Wire | None:
-        expired = trio.current_time() - (self._origin.timeouts.idle_conn or math.inf)
+        expired = trio.current_time() - (self.origin.timeouts.idle_conn or math.inf)
         while self._idle and self._idle[0][1] <= expired:
             self._idle.popleft()[0].close()
         while self._idle:
@@ -158,11 +158,7 @@ class Pool:
         return None
 
     async def _connect(self) -> Wire:
-        try:
-            return Wire(await self._origin.dial())
-        except OSError as error:
-            why = f"could not connect to {self._origin.name}: {reason_of(error)}"
-            raise UpstreamUnreachable(why) from error
+        return Wire(await self.origin.reach())
 
     async def _ask(self, wire: Wire, message: Message, head: bytes, body: Body) -> Response:
         taken_before = wire.taken
@@ -182,7 +178,7 @@ class Pool:
         return Response(self, wire, message)
 
     async def _receive_head(self, message: Message, wire: Wire) -> None:
-        limit = self._origin.timeouts.response_header
+        limit = self.origin.timeouts.response_header
         if not limit:
             await receive_head(message, wire)
             return
@@ -200,11 +196,12 @@ async def receive_head(message: Message, wire: Wire) -> None:
       UpstreamFailed: It never will be.
     """
     while not message.status:
-        await _feed(message, wire)
+        await feed(message, wire)
         message.check()
 
 
-async def _feed(message: Message, wire: Wire) -> None:
+async def feed(message: Message, wire: Wire) -> None:
+    """Give ``message`` what comes next; whether that breaks it, it tells itself."""
     try:
         message.feed(await wire.receive())
     except OSError as error:

@@ -11,8 +11,8 @@ import trio
 
 from swapd.config.formats import server_url
 from swapd.config.timeouts import Timeouts
-from swapd.errors import CannotStart
-from swapd.upstream.dial import Dialer, TcpDialer, UnixDialer
+from swapd.errors import CannotStart, UpstreamUnreachable
+from swapd.upstream.dial import Dialer, TcpDialer, UnixDialer, reason_of
 from swapd.upstream.tls import secured, trusted
 from swapd.upstream.wire import Socket
 
@@ -55,6 +55,18 @@ class Origin:
             path, _, query = target.partition(b"?")
             target = path + b"?" + self._query + (b"&" + query if query else b"")
         return target
+
+    async def reach(self) -> Socket:
+        """Connect.
+
+        Raises:
+          UpstreamUnreachable: The server does not answer, or not as the one that it should be.
+        """
+        try:
+            return await self.dial()
+        except OSError as error:
+            why = f"could not connect to {self.name}: {reason_of(error)}"
+            raise UpstreamUnreachable(why) from error
 
     async def dial(self) -> Socket:
         """Connect.

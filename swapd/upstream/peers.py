@@ -12,8 +12,11 @@ from dataclasses import replace
 from swapd.config.peers import Peer
 from swapd.errors import UnknownModel
 from swapd.upstream.exchange import Downstream, ProxiedRequest, relay
+from swapd.upstream.handshake import Handshake
 from swapd.upstream.headers import Header
 from swapd.upstream.http1 import Pool
+from swapd.upstream.websocket import Downstream as Websocket
+from swapd.upstream.websocket import tunnel
 
 #: The host is the peer's own; the others tell who has asked whom.
 _NOT_FOR_PEERS = frozenset(
@@ -44,15 +47,30 @@ class Peers:
           UpstreamFailed: The peer cannot be reached, or broke the exchange.
           UnknownModel: The configuration has the peer no more.
         """
-        if (known := self._peers.get(peer)) is None:
-            raise UnknownModel(f"the peer {peer!r} was taken out of the configuration")
+        known = self._known(peer)
         sent = replace(request, headers=_for_peer(request.headers, known.api_key), client=None)
         await relay(sent, self._pool(known), downstream)
+
+    async def tunnel(self, peer: str, handshake: Handshake, websocket: Websocket) -> None:
+        """Open a websocket to ``peer`` and pass messages on, both ways, until one side leaves.
+
+        Raises:
+          UpstreamFailed: The peer cannot be reached, or broke off.
+          UnknownModel: The configuration has the peer no more.
+        """
+        known = self._known(peer)
+        sent = replace(handshake, headers=_for_peer(handshake.headers, known.api_key), client=None)
+        await tunnel(sent, self._pool(known).origin, websocket)
 
     def close(self) -> None:
         """Close every connection that is idle, and the others when they are done."""
         while self._pools:
             self._pools.popitem()[1].close()
+
+    def _known(self, name: str) -> Peer:
+        if (peer := self._peers.get(name)) is None:
+            raise UnknownModel(f"the peer {name!r} was taken out of the configuration")
+        return peer
 
     def _pool(self, peer: Peer) -> Pool:
         if peer.id not in self._pools:

@@ -51,11 +51,11 @@ async def telling(scope: HTTPScope, client: Client) -> AsyncIterator[None]:
         await show_bug(client, Manner.of(scope))
 
 
-async def redirect(client: Client, status: int, path: bytes, query: bytes) -> None:
-    """Send ``client`` to another path of swapd, with the ``query`` that it came with."""
+async def redirect(client: Client, status: int, location: bytes) -> None:
+    """Send ``client`` to another path of swapd."""
     # Browsers take a backslash for a slash, and two slashes for the name of another host.
-    location = path.replace(b"\\", b"%5C") + (b"?" + query if query else b"")
-    await client.begin(status, [(b"location", location), (b"content-length", b"0")])
+    headers = [(b"location", location.replace(b"\\", b"%5C")), (b"content-length", b"0")]
+    await client.begin(status, headers)
     await client.finish()
 
 

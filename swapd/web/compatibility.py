@@ -30,9 +30,16 @@ _READER_AS_KNOWN: Mapping[str, str] = {
     "next_event": "self",
     "_process_error": "self role",
 }
+_WEBSOCKET_AS_KNOWN: Mapping[str, str] = {
+    "__init__": "self app config context task_group ssl client server send stream_id",
+    "handle": "self event",
+    "app_send": "self message",
+    "_send_wsproto_event": "self event",
+    "_send_pings": "self",
+}
 
 
-def check(server: type, protocol: type, reader: type) -> None:
+def check(server: type, protocol: type, reader: type, websocket: type) -> None:
     """Compare the classes of Hypercorn and h11 with what we rely on.
 
     Raises:
@@ -44,6 +51,7 @@ def check(server: type, protocol: type, reader: type) -> None:
             (server, _SERVER_AS_KNOWN),
             (protocol, _PROTOCOL_AS_KNOWN),
             (reader, _READER_AS_KNOWN),
+            (websocket, _WEBSOCKET_AS_KNOWN),
         )
         for name, parameters in known.items()
         if _parameters(owner, name) != parameters

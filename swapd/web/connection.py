@@ -13,7 +13,7 @@ Rule 4: a message is sent or not, never half: a request may be cancelled at any 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import trio
 from hypercorn.typing import (
@@ -23,6 +23,7 @@ from hypercorn.typing import (
     ASGISendEvent,
     HTTPScope,
     Scope,
+    WebsocketScope,
 )
 from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
@@ -280,15 +281,35 @@ class Connection(TrioASGIHTTPConnection):
             await super().__call__(receive_for_quart, answer.send)
 
 
+class Websockets(Protocol):
+    """Serves websockets past Quart."""
+
+    def claims(self, scope: WebsocketScope) -> bool:
+        """Tell whether this one is served here."""
+
+    async def serve(
+        self, scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        """Serve it to its end."""
+
+
 class WebsocketConnection(TrioASGIWebsocketConnection):
-    """Serves a websocket; its view is cancelled when the client leaves, whatever it does.
+    """Serves a websocket; a view is cancelled when the client leaves, whatever it does.
 
     Hypercorn's send returns at once then: a view that does nothing but send would let no other
     task run any more.  Quart 0.23 has ``receive`` fail, and logs that as an error.
     """
 
+    app: Web
+
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Serve the websocket."""
+        if self.app.websockets is not None and self.app.websockets.claims(self.scope):
+            await self.app.websockets.serve(self.scope, receive, send)
+        else:
+            await self._serve_by_quart(receive, send)
+
+    async def _serve_by_quart(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         with trio.CancelScope() as view:
 
             async def receive_or_end() -> ASGIReceiveEvent:
@@ -318,19 +339,22 @@ class Web(QuartTrio):
         route_of: RouteOf,
         mark: Mark = _unmarked,
         max_body_bytes: Callable[[], int] = lambda: 0,
+        websockets: Websockets | None = None,
     ) -> None:
-        """Leave to Quart what ``route_of`` does not claim.
+        """Leave to Quart what ``route_of`` and ``websockets`` do not claim.
 
         Args:
           import_name: For Quart.
           route_of: Says who relays a request.
           mark: Makes the headers of each answer what they shall be.
           max_body_bytes: Says how large the body of a relayed request may be; 0 is no limit.
+          websockets: Serves websockets.
         """
         super().__init__(import_name)
         self.route_of = route_of
         self.mark = mark
         self.max_body_bytes = max_body_bytes
+        self.websockets = websockets
         self.config["RESPONSE_TIMEOUT"] = None  # Quart would cut every answer at 60 s, silently
         self.config["BODY_TIMEOUT"] = None  # slow uplinks send large images too
         self.config["MAX_CONTENT_LENGTH"] = _VIEW_BODY_BYTES

@@ -36,6 +36,7 @@ from swapd.web.passthrough import Passthrough
 from swapd.web.profiles import profiles_views
 from swapd.web.request_log import note
 from swapd.web.services import Services
+from swapd.web.websockets import Websockets
 
 _log = logging.getLogger("swapd.http")
 
@@ -48,13 +49,15 @@ class _Json(DefaultJSONProvider):
 
 def create_app(services: Services) -> Web:
     """Return the app that answers every request to swapd."""
-    routes = (Passthrough(services).route_of, Inference(services).route_of)
+    passthrough = Passthrough(services)
+    routes = (passthrough.route_of, Inference(services).route_of)
     entry = Entry(services, partial(_first_of, routes))
     app = Web(
         "swapd",
         route_of=entry.route_of,
         mark=entry.mark,
         max_body_bytes=lambda: services.config.server.max_body,
+        websockets=Websockets(services, passthrough),
     )
     app.json = _Json(app)
     _guard_websockets(app, services)

@@ -13,7 +13,7 @@ from swapd.web.connection import Client, Relay, RouteOf
 from swapd.web.errors import Header, Problem
 from swapd.web.manner import Manner
 from swapd.web.services import Services
-from swapd.web.target import cleaned
+from swapd.web.target import cleaned, with_query
 
 
 class Entry:
@@ -41,7 +41,7 @@ class Entry:
 
 
 async def _lead_to(path: bytes, scope: HTTPScope, client: Client) -> None:
-    await redirect(client, 307, path, scope["query_string"])
+    await redirect(client, 307, with_query(path, scope))
 
 
 async def _refuse(problem: Problem, scope: HTTPScope, client: Client) -> None:

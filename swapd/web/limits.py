@@ -26,6 +26,12 @@ WEBSOCKET_MESSAGE_BYTES = 128 * _MEBIBYTE
 #: Between two pings on a websocket: they keep what lies between us and a client awake.
 PING_EVERY = 20.0
 
+#: Of silence on a websocket, pings and all, after which its client is taken for gone.
+SILENT_AFTER = 120.0
+
+#: For a client to take its leave of a websocket after we have.
+FAREWELL = 2.0
+
 #: For the other side to take the end of TLS, which is sent last.
 GOODBYE = 1.0
 

@@ -21,14 +21,16 @@ import math
 import socket
 import struct
 from contextlib import suppress
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import h11
+import hypercorn.protocol.h11
 import hypercorn.trio.run
 import trio
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, LifespanState
@@ -38,6 +40,7 @@ from swapd.web.compatibility import check
 from swapd.web.connections import WatchedConfig
 from swapd.web.handshake import shake_hands
 from swapd.web.http1 import Http1Protocol, Owed, Tasks
+from swapd.web.websocket_stream import WebsocketStream
 
 #: Where a request's ASGI scope keeps its connection: ``scope["state"][STATE_KEY]``.
 STATE_KEY = "swapd.connection"
@@ -261,15 +264,16 @@ class LiveConnection(TCPServer):
 
 
 def install() -> None:
-    """Have Hypercorn handle the connections of every ``WatchedConfig`` as ``LiveConnection``.
+    """Have Hypercorn handle what has a ``WatchedConfig`` by our own classes.
 
-    ``serve()`` offers no way to choose, so its name for the class is bound anew, once for all.
+    ``serve()`` offers no way to choose, so its names for its own are bound anew, once for all.
 
     Raises:
       CannotStart: This Hypercorn is not one that we know.
     """
-    check(TCPServer, H11Protocol, h11.Connection)
+    check(TCPServer, H11Protocol, h11.Connection, WSStream)
     vars(hypercorn.trio.run)["TCPServer"] = _connection_of
+    vars(hypercorn.protocol.h11)["WSStream"] = _websocket_of
 
 
 def _connection_of(
@@ -282,3 +286,9 @@ def _connection_of(
     if isinstance(config, WatchedConfig):
         return LiveConnection(app, config, context, state, stream)
     return TCPServer(app, config, context, state, cast(Secure, stream))
+
+
+def _websocket_of(app: AppWrapper, config: Config, *args: Any) -> WSStream:
+    if isinstance(config, WatchedConfig):
+        return WebsocketStream(app, config, *args)
+    return WSStream(app, config, *args)

@@ -24,7 +24,7 @@ from swapd.upstream.exchange import ProxiedRequest
 from swapd.web.answers import redirect, telling
 from swapd.web.connection import Client, Relay
 from swapd.web.services import Services
-from swapd.web.target import BELOW_COMFYUI, BELOW_UPSTREAM
+from swapd.web.target import BELOW_COMFYUI, BELOW_UPSTREAM, with_query
 
 _COMFYUI = BELOW_COMFYUI.removesuffix(b"/")
 
@@ -48,9 +48,7 @@ class Passthrough:
             if place.rest:
                 await self._ask(place, scope, client)
             else:
-                permanently = 301 if scope["method"] in {"GET", "HEAD"} else 308
-                path = _path_of(place, scope) + b"/"
-                await redirect(client, permanently, path, scope["query_string"])
+                await redirect(client, *folder_of(place, scope))
 
     def place(self, scope: HTTPScope | WebsocketScope) -> Place:
         """Return for which model a request below one is, and what it wants of it.
@@ -71,7 +69,7 @@ class Passthrough:
     async def _ask(self, place: Place, scope: HTTPScope, client: Client) -> None:
         services = self._services
         body = await client.body()
-        self._check_loaded(place, scope)
+        self.check_loaded(place, scope)
         address = scope["client"][0] if scope["client"] else None
         with services.requests.track(
             full_name(place.target), method=scope["method"], path=scope["path"], client=address
@@ -85,8 +83,12 @@ class Passthrough:
             )
             await services.dispatch.send(request, place.target, client, admitted=tracked.admitted)
 
-    def _check_loaded(self, place: Place, scope: HTTPScope) -> None:
-        """Refuse what would load a model and should not (rule 2)."""
+    def check_loaded(self, place: Place, scope: HTTPScope | WebsocketScope) -> None:
+        """Refuse what would load a model and should not (rule 2).
+
+        Raises:
+          NotLoaded: It is such a request.
+        """
         model = place.target
         if isinstance(model, PeerModel) or self._services.state(model) is ModelState.READY:
             return
@@ -104,16 +106,21 @@ class Passthrough:
 
 def target_of(place: Place, scope: HTTPScope | WebsocketScope) -> bytes:
     """Return what is asked of the model's server."""
-    query = scope["query_string"]
-    return place.rest + (b"?" + query if query else b"")
+    return with_query(place.rest, scope)
 
 
-def _path_of(place: Place, scope: HTTPScope) -> bytes:
-    if scope["raw_path"] == _COMFYUI:
-        return _COMFYUI
-    return BELOW_UPSTREAM + quote(place.name, safe="/!$&'()*+,;=:@").encode()
+def folder_of(place: Place, scope: HTTPScope | WebsocketScope) -> tuple[int, bytes]:
+    """Return the status and the location that lead from a model to what lies below it."""
+    permanently = 301 if _is_read(scope) else 308
+    is_comfyui = scope["raw_path"] == _COMFYUI
+    named = BELOW_UPSTREAM + quote(place.name, safe="/!$&'()*+,;=:@").encode()
+    return permanently, with_query((_COMFYUI if is_comfyui else named) + b"/", scope)
 
 
 def _is_ignored(place: Place, patterns: Iterable[re.Pattern[str]]) -> bool:
     rest = unquote(place.rest.decode("latin-1"))
     return any(pattern.search(rest) for pattern in patterns)
+
+
+def _is_read(scope: HTTPScope | WebsocketScope) -> bool:
+    return scope["type"] == "websocket" or scope["method"] in {"GET", "HEAD"}

@@ -29,6 +29,6 @@ def note(what: str, status: int, why: str) -> None:
     _log.info("%s: %d, %s", what, status, shown)
 
 
-def note_departure(scope: HTTPScope) -> None:
+def note_departure(scope: HTTPScope | WebsocketScope) -> None:
     """Say that the client has left before it had its answer."""
     note(asked(scope), CLIENT_LEFT, "its client has left")

@@ -32,6 +32,12 @@ def use_origin_form(scope: HTTPScope | WebsocketScope) -> None:
     scope["path"] = unquote(scope["raw_path"].decode("ascii"))
 
 
+def with_query(path: bytes, scope: HTTPScope | WebsocketScope) -> bytes:
+    """Return ``path`` with the query of ``scope``."""
+    query = scope["query_string"]
+    return path + b"?" + query if query else path
+
+
 def cleaned(path: bytes) -> bytes | None:
     """Return ``path`` without empty and dotted segments, or None if it has none or may keep them.
 

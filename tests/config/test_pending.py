@@ -19,9 +19,7 @@ def test_a_plain_configuration_has_its_full_effect() -> None:
     [
         ("server: {fastTransport: false}\n", "server.fastTransport"),
         ("captureBuffer: 5\n", "captureBuffer"),
-        ("", "models.a.compat.ignoreWebsockets"),
     ],
 )
 def test_a_key_without_effect_is_named(written: str, named: str) -> None:
-    text = PLAIN + written if written else PLAIN + "    compat: {ignoreWebsockets: true}\n"
-    assert list(pending(parse(text, "c.yaml"))) == [named]
+    assert list(pending(parse(PLAIN + written, "c.yaml"))) == [named]

@@ -155,7 +155,7 @@ async def serving(
       tls: Whether under TLS, and how.
     """
     async with trio.open_nursery() as nursery:
-        listener = await _listener(unix)
+        listener = await listener_at(unix)
         port = 0 if unix else listener.socket.getsockname()[1]
         server = Server(f"{'https' if tls else 'http'}://127.0.0.1:{port}", list(scripts))
         with trio.fail_after(limit):
@@ -165,7 +165,8 @@ async def serving(
         nursery.cancel_scope.cancel(reason="the test is over")
 
 
-async def _listener(unix: Path | None) -> trio.SocketListener:
+async def listener_at(unix: Path | None) -> trio.SocketListener:
+    """Return what listens on a free port, or at ``unix`` in the file system."""
     if unix is None:
         return (await trio.open_tcp_listeners(0, host="127.0.0.1"))[0]
     taken = trio.socket.socket(trio.socket.AF_UNIX)

@@ -12,6 +12,7 @@ import trio
 
 from swapd.config.load import parse
 from swapd.config.schema import Config
+from swapd.errors import ModelUnavailable
 from swapd.ids import Generation, ModelId
 from swapd.leases import End, Lease
 from swapd.policy.eviction import GroupEviction
@@ -42,6 +43,10 @@ class ReadyModels:
         self.refusal: Exception | None = None
         self.held = trio.Event()
         self.held.set()
+        #: How many leases are held, or waited for.
+        self.leases = 0
+        self._unloaded = trio.CancelScope()
+        self._why = ""
         self.end = End()
         self.seen = ModelView(ModelId("m"))
         self.waiting: list[Waiting] = []
@@ -50,10 +55,22 @@ class ReadyModels:
 
     @asynccontextmanager
     async def lease(self, model: ModelId) -> AsyncIterator[Lease]:
-        await self.held.wait()
-        if self.refusal is not None:
-            raise self.refusal
-        yield Lease(model, Generation(1), self.end)
+        self.leases += 1
+        try:
+            await self.held.wait()
+            if self.refusal is not None:
+                raise self.refusal
+            with trio.CancelScope() as self._unloaded:
+                yield Lease(model, Generation(1), self.end)
+            if self._unloaded.cancelled_caught:
+                raise ModelUnavailable(self._why, retry_after=1)
+        finally:
+            self.leases -= 1
+
+    def unload(self, why: str) -> None:
+        """Cut the last lease, as an unload does."""
+        self._why = why
+        self._unloaded.cancel(reason=why)
 
     def view(self, model: ModelId) -> ModelView:
         return self.seen

@@ -75,8 +75,9 @@ async def serving(
     patience: Patience = PATIENCE,
     certificate: Certificate | None = None,
     most: int | None = None,
+    limit: float = LONG,
 ) -> AsyncIterator[Served]:
-    """Serve ``app`` while the block runs, which may take ``LONG`` seconds."""
+    """Serve ``app`` while the block runs, which may take ``limit`` seconds."""
     listener = bind("127.0.0.1:0", certificate)
     served = Served(listener.port)
 
@@ -97,7 +98,7 @@ async def serving(
             task_status.started()
         served.ended.set()
 
-    with trio.fail_after(LONG):
+    with trio.fail_after(limit):
         async with trio.open_nursery() as nursery:
             await nursery.start(run)
             yield served

@@ -1,0 +1,90 @@
+"""A websocket as Hypercorn speaks it, with what it gets wrong or keeps to itself set right.
+
+Each rule cures a defect of Hypercorn 0.18, and has a test on raw sockets:
+
+Rule 1: how a client has left is told: with its code and its reason.
+Rule 2: a client that says nothing, not even to pings, is taken for gone.
+Rule 3: what is not taken is not read: one message waits, not ten.
+Rule 4: who is done is told no more.  Hypercorn would wait for it to listen, for ever.
+Rule 5: a close without a code is passed on as such.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from typing import Any
+
+import trio
+from hypercorn.config import Config
+from hypercorn.protocol.events import Data, Event, StreamClosed
+from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
+from hypercorn.typing import ASGISendEvent
+from wsproto.events import CloseConnection, Ping
+from wsproto.events import Event as WebsocketEvent
+from wsproto.frame_protocol import CloseReason
+
+from swapd.web import limits
+
+
+class WebsocketStream(WSStream):
+    """One websocket of a client."""
+
+    def __init__(self, app: Any, config: Config, *args: Any) -> None:
+        """Take what Hypercorn's own takes."""
+        config = copy(config)
+        config.max_app_queue_size = 1  # rule 3
+        super().__init__(app, config, *args)
+        self._is_app_done = False
+        self._is_taking = False
+        self._heard_at = trio.current_time()
+        self._code: int | None = None
+        self._reason: str | None = None
+
+    async def handle(self, event: Event) -> None:
+        """Take what the client says, or that it has left."""
+        if isinstance(event, StreamClosed):
+            await self._tell_of_leave()
+        elif isinstance(event, Data):
+            self._is_taking = True
+            await super().handle(event)
+            self._is_taking, self._heard_at = False, trio.current_time()
+        else:
+            await super().handle(event)
+
+    async def app_send(self, message: ASGISendEvent | None) -> None:
+        """Send what the app says; None is its end."""
+        self._is_app_done = message is None
+        await super().app_send(message)
+
+    async def _tell_of_leave(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        if self.app_put is None or self._is_app_done:  # rule 4
+            return
+        is_ours = self.state in {ASGIWebsocketState.CLOSED, ASGIWebsocketState.HTTPCLOSED}
+        otherwise = CloseReason.NORMAL_CLOSURE if is_ours else CloseReason.ABNORMAL_CLOSURE
+        code = int(otherwise) if self._code is None else self._code
+        await self.app_put({"type": "websocket.disconnect", "code": code, "reason": self._reason})
+
+    async def _send_wsproto_event(self, event: WebsocketEvent) -> None:
+        if isinstance(event, CloseConnection):
+            if self.state is ASGIWebsocketState.CONNECTED:  # the client's own leave, sent back
+                self._code, self._reason = event.code, event.reason
+            if event.code == CloseReason.NO_STATUS_RCVD:  # rule 5
+                event = CloseConnection(code=CloseReason.NO_STATUS_RCVD)
+        await super()._send_wsproto_event(event)
+
+    async def _send_pings(self) -> None:
+        self._heard_at = trio.current_time()
+        while not self._is_silent():
+            await trio.sleep(limits.PING_EVERY)  # a ping at once could meet a client's leave
+            if self.closed:
+                return
+            await self._send_wsproto_event(Ping())
+        if not self.closed:
+            await self.send(StreamClosed(stream_id=self.stream_id))  # rule 2
+
+    def _is_silent(self) -> bool:
+        silent_for = trio.current_time() - self._heard_at
+        return not self._is_taking and silent_for >= limits.SILENT_AFTER

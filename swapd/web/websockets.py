@@ -1,0 +1,157 @@
+"""Websockets below a model: from a client through swapd to the model's server, and back.
+
+Rule 1: a websocket is a request like any other: it loads its model and holds it while it lasts.
+    Where ``compat.ignoreWebsockets`` says so it does neither, and needs a model that is ready.
+Rule 2: what fails before it is open is an answer to its handshake, with a status.  After that it
+    is a code to close with, and a reason.
+Rule 3: none holds up swapd's end: they have no end of their own.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import trio
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, WebsocketScope
+
+from swapd.config.peers import PeerModel
+from swapd.errors import ModelUnavailable, NotLoaded, RequestError, UpstreamFailed
+from swapd.ids import ModelId
+from swapd.policy.life import ModelState
+from swapd.policy.naming import full_name
+from swapd.upstream.handshake import Handshake
+from swapd.upstream.websocket import Farewell
+from swapd.web.client_websocket import ClientWebsocket
+from swapd.web.errors import BUG, Problem, kind_of, problem_of
+from swapd.web.manner import Manner
+from swapd.web.passthrough import Passthrough, folder_of, target_of
+from swapd.web.request_log import note, note_departure
+from swapd.web.services import Services
+
+#: Codes of RFC 6455, section 7.4, and of IANA's registry.
+GOING_AWAY, INTERNAL_ERROR, SERVICE_RESTART = 1001, 1011, 1012
+
+_log = logging.getLogger("swapd.http")
+
+
+class Websockets:
+    """Serves the websockets below models."""
+
+    def __init__(self, services: Services, passthrough: Passthrough) -> None:
+        self._services = services
+        self._passthrough = passthrough
+
+    def claims(self, scope: WebsocketScope) -> bool:
+        """Tell whether a websocket is below a model."""
+        return self._passthrough.route_of(scope) is not None
+
+    async def serve(
+        self, scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        """Serve one websocket to its end, or tell its client what prevented that."""
+        client = ClientWebsocket(receive, send)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.watch, nursery.cancel_scope)
+            problem = await self._problem_of(scope, client)
+            if problem is not None:
+                await self._tell(problem, client, Manner.of(scope))
+            nursery.cancel_scope.cancel(reason="over")
+        if client.left_early:
+            note_departure(scope)
+
+    async def _problem_of(self, scope: WebsocketScope, client: ClientWebsocket) -> Problem | None:
+        """Serve ``client``; return what has gone wrong, if anything has."""
+        refusal = self._services.guard.refusal(scope, is_relayed=True)
+        if refusal is not None:
+            return refusal
+        try:
+            await self._until_the_end(scope, client)
+        except RequestError as error:
+            return problem_of(error)
+        except Exception as error:  # noqa: BLE001  whatever it is, its client is told of it
+            _log.error("a websocket failed for a bug", exc_info=error)
+            return BUG
+        return None
+
+    async def _until_the_end(self, scope: WebsocketScope, client: ClientWebsocket) -> None:
+        """Serve ``client`` until it or its model leaves, or swapd ends (rule 3)."""
+        async with trio.open_nursery() as nursery:
+            session = trio.CancelScope()
+            nursery.start_soon(self._end_with_swapd, session)
+            error: RequestError | None = None
+            with session:
+                try:
+                    await self._connect(scope, client)
+                except RequestError as raised:
+                    error = raised
+            nursery.cancel_scope.cancel(reason="over")
+        if session.cancelled_caught:
+            raise ModelUnavailable("swapd is shutting down", retry_after=1)
+        if error is not None:
+            raise error
+
+    async def _end_with_swapd(self, session: trio.CancelScope) -> None:
+        await self._services.closing.wait()
+        session.cancel(reason="shutting down")
+
+    async def _connect(self, scope: WebsocketScope, client: ClientWebsocket) -> None:
+        services = self._services
+        place = self._passthrough.place(scope)
+        if not place.rest:
+            status, location = folder_of(place, scope)
+            await client.refuse(status, [(b"location", location)], b"")
+            return
+        address = scope["client"][0] if scope["client"] else None
+        handshake = Handshake(
+            target=target_of(place, scope),
+            headers=services.keys.without_keys(list(scope["headers"])),
+            subprotocols=list(scope["subprotocols"]),
+            client=address,
+        )
+        if not isinstance(place.target, PeerModel) and self._is_ignored(place.target):
+            await self._connect_beside(place.target, handshake, client)
+            return
+        self._passthrough.check_loaded(place, scope)
+        with services.requests.track(
+            full_name(place.target), method="GET", path=scope["path"], client=address
+        ) as tracked:
+            await services.dispatch.connect(
+                handshake, place.target, client, admitted=tracked.admitted
+            )
+
+    def _is_ignored(self, model: ModelId) -> bool:
+        return self._services.config.models[model].ignore_websockets
+
+    async def _connect_beside(
+        self, model: ModelId, handshake: Handshake, client: ClientWebsocket
+    ) -> None:
+        """Serve a websocket that does not count (rule 1)."""
+        services = self._services
+        latest = services.lifecycle.latest(model)
+        if latest is None or latest.transition.new is not ModelState.READY:
+            raise NotLoaded(
+                f"{model} is not loaded, and websockets do not load it: compat.ignoreWebsockets"
+            )
+        try:
+            generation = latest.transition.generation
+            await services.dispatch.connect_beside(handshake, model, generation, client)
+        except UpstreamFailed as error:
+            if services.state(model) is ModelState.READY:
+                raise
+            raise ModelUnavailable(f"{model} was stopped", retry_after=1) from error
+
+    async def _tell(self, problem: Problem, client: ClientWebsocket, manner: Manner) -> None:
+        """Tell ``client`` of ``problem``, in whatever form it can still be told (rule 2)."""
+        note(manner.asked, problem.kind.status, problem.message)
+        if client.opened:
+            await client.close(Farewell(self._code_of(problem), problem.message))
+        elif not client.answered:
+            form = (b"content-type", manner.form.value.encode())
+            headers = [form, *problem.headers]
+            await client.refuse(problem.kind.status, headers, manner.body(problem))
+
+    def _code_of(self, problem: Problem) -> int:
+        if self._services.closing.is_set():
+            return GOING_AWAY
+        is_restart = problem.kind is kind_of(ModelUnavailable("", retry_after=0))
+        return SERVICE_RESTART if is_restart else INTERNAL_ERROR

@@ -1,0 +1,213 @@
+"""Websockets as the server speaks them, on raw sockets: each rule of web/websocket_stream.py."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+import trio
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, WebsocketScope
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from swapd.upstream.websocket import Farewell
+from swapd.web.client_websocket import ClientWebsocket
+from swapd.web.connection import Web
+from swapd.web.limits import FAREWELL, PING_EVERY, SILENT_AFTER, WEBSOCKET_MESSAGE_BYTES
+from tests.web.raw import OPEN_WEBSOCKET, Served, receive_until, rest, serving
+
+PING, PONG = b"\x89\x00", b"\x8a\x80\0\0\0\0"
+
+
+def frame(kind: int, payload: bytes) -> bytes:
+    """Return a whole message as a client sends it, masked by zeros."""
+    size = len(payload)
+    length = bytes([0x80 | size]) if size < 126 else b"\xff" + size.to_bytes(8, "big")
+    return bytes([0x80 | kind]) + length + bytes(4) + payload
+
+
+class Talking:
+    """An app whose websockets are served by a function."""
+
+    def __init__(self, talk: Callable[[ClientWebsocket], Awaitable[None]]) -> None:
+        self._talk = talk
+
+    def claims(self, scope: WebsocketScope) -> bool:
+        return True
+
+    async def serve(
+        self, scope: WebsocketScope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        client = ClientWebsocket(receive, send)
+        assert (await receive())["type"] == "websocket.connect"
+        await client.accept(None, [])
+        await self._talk(client)
+
+
+def app_of(talk: Callable[[ClientWebsocket], Awaitable[None]]) -> Web:
+    return Web(__name__, route_of=lambda _: None, websockets=Talking(talk))
+
+
+async def open_websocket(served: Served) -> trio.SocketStream:
+    client = await served.connect()
+    await client.send_all(OPEN_WEBSOCKET)
+    head = await receive_until(client, b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 101 ")
+    await wait_all_tasks_blocked(0.01)  # its pings have their time from now on
+    return client
+
+
+class Notes:
+    """An app that listens until its client leaves, and notes what it hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[str | bytes] = []
+        self.farewell: Farewell | None = None
+        self.over = trio.Event()
+
+    async def talk(self, client: ClientWebsocket) -> None:
+        while not isinstance(message := await client.receive(), Farewell):
+            self.heard.append(message)
+        self.farewell = message
+        self.over.set()
+
+
+@pytest.mark.parametrize(
+    ("sent", "farewell"),
+    [
+        (frame(8, b"\x03\xe8done"), Farewell(1000, "done")),
+        (frame(8, b"\x10\xe1so be it"), Farewell(4321, "so be it")),
+        (frame(8, b""), Farewell(1005)),
+        (b"", Farewell(1006)),
+        (b"\xff\xff", Farewell(1006)),
+    ],
+)
+async def test_how_a_client_leaves_is_told(sent: bytes, farewell: Farewell) -> None:
+    notes = Notes()
+    async with serving(app_of(notes.talk)) as served:
+        async with await open_websocket(served) as client:
+            await client.send_all(frame(1, b"") + frame(2, b"") + sent)
+        await notes.over.wait()
+    assert (notes.heard, notes.farewell) == (["", b""], farewell)
+
+
+async def test_a_message_that_is_too_large_is_told_as_such() -> None:
+    notes = Notes()
+    large = b"\x82\xff" + (2**40).to_bytes(8, "big") + bytes(4)
+    async with serving(app_of(notes.talk)) as served, await open_websocket(served) as client:
+        await client.send_all(large)
+        left = WEBSOCKET_MESSAGE_BYTES + 1
+        while left > 0:
+            await client.send_all(bytes(2**20))
+            left -= 2**20
+        assert (await rest(client)).startswith(b"\x88\x02\x03\xf1")
+        await notes.over.wait()
+    assert notes.farewell is not None
+    assert (notes.heard, notes.farewell.code) == ([], 1009)
+
+
+async def let_pass(seconds: float, clock: MockClock) -> None:
+    for _ in range(int(seconds / PING_EVERY)):
+        clock.jump(PING_EVERY)
+        await wait_all_tasks_blocked(0.01)
+
+
+async def test_a_client_that_answers_no_ping_is_taken_for_gone(mock_clock: MockClock) -> None:
+    notes = Notes()
+    async with (
+        serving(app_of(notes.talk), limit=1000) as served,
+        await open_websocket(served) as client,
+    ):
+        await let_pass(SILENT_AFTER - PING_EVERY, mock_clock)
+        assert not notes.over.is_set()
+        await let_pass(2 * PING_EVERY, mock_clock)
+        await notes.over.wait()
+        assert await rest(client) == PING * int(SILENT_AFTER / PING_EVERY)
+    assert notes.farewell == Farewell(1006)
+
+
+async def test_a_client_that_answers_pings_may_have_nothing_to_say(mock_clock: MockClock) -> None:
+    notes = Notes()
+    async with (
+        serving(app_of(notes.talk), limit=1000) as served,
+        await open_websocket(served) as client,
+    ):
+        for _ in range(3 * int(SILENT_AFTER / PING_EVERY)):
+            await let_pass(PING_EVERY, mock_clock)
+            assert await receive_until(client, PING) == PING
+            await client.send_all(PONG)
+        assert not notes.over.is_set()
+        await client.send_all(frame(1, b"still there"))
+        await wait_all_tasks_blocked(0.01)
+    assert notes.heard == ["still there"]
+
+
+async def test_a_client_to_whom_nobody_listens_is_not_silent(mock_clock: MockClock) -> None:
+    listen = trio.Event()
+    notes = Notes()
+
+    async def talk(client: ClientWebsocket) -> None:
+        await listen.wait()
+        await notes.talk(client)
+
+    async with (
+        serving(app_of(talk), limit=1000) as served,
+        await open_websocket(served) as client,
+    ):
+        await client.send_all(frame(1, b"one") + frame(1, b"two") + frame(1, b"three"))
+        await let_pass(3 * SILENT_AFTER, mock_clock)
+        listen.set()
+        await wait_all_tasks_blocked(0.01)
+        assert notes.heard == ["one", "two", "three"]
+        assert not notes.over.is_set()
+
+
+async def test_what_is_not_taken_is_not_read() -> None:
+    async def talk(client: ClientWebsocket) -> None:
+        await trio.sleep_forever()
+
+    sent = 0
+    async with serving(app_of(talk)) as served, await open_websocket(served) as client:
+        with trio.move_on_after(1):
+            while True:
+                await client.send_all(frame(2, bytes(2**20)))
+                sent += 1
+        assert sent < 20
+
+
+async def test_who_is_done_leaves_what_still_comes() -> None:
+    async def talk(client: ClientWebsocket) -> None:
+        await client.receive()  # the others wait behind this one
+
+    async with serving(app_of(talk)) as served, await open_websocket(served) as client:
+        await client.send_all(b"".join(frame(1, b"x") for _ in range(20)))
+        assert (await rest(client)).startswith(b"\x88\x02\x03\xf3")  # 1011: it left without a word
+
+
+async def test_a_close_waits_for_the_client_to_take_its_leave(mock_clock: MockClock) -> None:
+    async def talk(client: ClientWebsocket) -> None:
+        await client.close(Farewell(1012, "back soon"))
+        over.set()
+
+    over = trio.Event()
+    async with (
+        serving(app_of(talk), limit=1000) as served,
+        await open_websocket(served) as client,
+    ):
+        said = b"\x88\x0b\x03\xf4back soon"
+        assert await receive_until(client, said) == said
+        await client.send_all(frame(1, b"not yet heard"))
+        await wait_all_tasks_blocked(0.01)
+        assert not over.is_set()
+        await client.send_all(frame(8, b"\x03\xf4"))
+        assert await rest(client) == b""
+        assert over.is_set()
+
+    over = trio.Event()
+    async with (
+        serving(app_of(talk), limit=1000) as served,
+        await open_websocket(served) as client,
+    ):
+        await receive_until(client, said)
+        await wait_all_tasks_blocked(0.01)
+        mock_clock.jump(FAREWELL)
+        assert await rest(client) == b""
