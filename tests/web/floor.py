@@ -60,7 +60,8 @@ class ReadyModels:
             await self.held.wait()
             if self.refusal is not None:
                 raise self.refusal
-            with trio.CancelScope() as self._unloaded:
+            self._unloaded = trio.CancelScope()
+            with self._unloaded:
                 yield Lease(model, Generation(1), self.end)
             if self._unloaded.cancelled_caught:
                 raise ModelUnavailable(self._why, retry_after=1)
