@@ -96,7 +96,7 @@ def bind(address: str, certificate: Certificate | None = None) -> Listener:
 
 
 def _open(host: str, port: int) -> socket.socket:
-    if not host and socket.has_dualstack_ipv6():
+    if host in ("", "::") and socket.has_dualstack_ipv6():
         everywhere = ("::", port)
         return socket.create_server(
             everywhere, family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG

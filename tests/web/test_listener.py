@@ -80,3 +80,11 @@ def test_a_connection_need_not_wait_to_be_accepted() -> None:
             client = clients.enter_context(socket.socket())
             client.settimeout(10)
             client.connect(("127.0.0.1", listener.port))
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6")
+@pytest.mark.parametrize("address", [":0", "[::]:0"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_every_interface_is_that_of_both_protocols(address: str, host: str) -> None:
+    with bind(address) as listener:
+        socket.create_connection((host, listener.port), timeout=10).close()
