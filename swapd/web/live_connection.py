@@ -13,6 +13,8 @@ Rule 4: a client that has to send has a deadline, which fits what it has to send
     one for idle connections, from which it does not tell heads, and none for bodies.
 Rule 5: TLS ends with its own goodbye, without which a client cannot tell an end from a cut; and
     that waits for no reader.
+Rule 6: what is sent at the very moment of closing is lost, and nothing else.  Hypercorn would end
+    over it, with all that it serves.
 """
 
 from __future__ import annotations
@@ -142,7 +144,8 @@ class LiveConnection(TCPServer):
         elif isinstance(event, Updated):
             self.reckon()
         else:
-            await super().protocol_send(event)
+            with suppress(trio.BusyResourceError):  # rule 6
+                await super().protocol_send(event)
 
     def reckon(self) -> None:
         """See how long the client may still take for what is awaited of it (rule 4)."""

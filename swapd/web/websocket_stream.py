@@ -7,23 +7,31 @@ Rule 2: a client that says nothing, not even to pings, is taken for gone.
 Rule 3: what is not taken is not read: one message waits, not ten.
 Rule 4: who is done is told no more.  Hypercorn would wait for it to listen, for ever.
 Rule 5: a close without a code is passed on as such.
+Rule 6: what of a handshake cannot be read is left out.  Hypercorn would end over it, with all that
+    it serves.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Awaitable, Callable
 from copy import copy
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import trio
 from hypercorn.config import Config
-from hypercorn.protocol.events import Data, Event, StreamClosed
+from hypercorn.protocol.events import Data, Event, Request, StreamClosed
 from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
-from hypercorn.typing import ASGISendEvent
+from hypercorn.typing import ASGIReceiveEvent, ASGISendEvent, WebsocketDisconnectEvent
 from wsproto.events import CloseConnection, Ping
 from wsproto.events import Event as WebsocketEvent
 from wsproto.frame_protocol import CloseReason
 
 from swapd.web import limits
+
+#: Names of extensions and their parameters, which are small numbers.
+_EXTENSIONS = re.compile(rb"(?:[\w\- \t;,]|=[0-9]{1,2}(?![0-9]))*")
 
 
 class WebsocketStream(WSStream):
@@ -34,7 +42,9 @@ class WebsocketStream(WSStream):
         config = copy(config)
         config.max_app_queue_size = 1  # rule 3
         super().__init__(app, config, *args)
+        self._tell_app: Callable[[ASGIReceiveEvent], Awaitable[None]] | None = None
         self._is_app_done = False
+        self._untold: set[trio.CancelScope] = set()
         self._is_taking = False
         self._heard_at = trio.current_time()
         self._code: int | None = None
@@ -42,7 +52,10 @@ class WebsocketStream(WSStream):
 
     async def handle(self, event: Event) -> None:
         """Take what the client says, or that it has left."""
-        if isinstance(event, StreamClosed):
+        if isinstance(event, Request):
+            await super().handle(replace(event, headers=[*filter(_can_be_read, event.headers)]))
+            self._tell_app, self.app_put = self.app_put, self._tell
+        elif isinstance(event, StreamClosed):
             await self._tell_of_leave()
         elif isinstance(event, Data):
             self._is_taking = True
@@ -53,19 +66,32 @@ class WebsocketStream(WSStream):
 
     async def app_send(self, message: ASGISendEvent | None) -> None:
         """Send what the app says; None is its end."""
-        self._is_app_done = message is None
+        if message is None:
+            self._is_app_done = True
+            for telling in self._untold:
+                telling.cancel(reason="the app is done")
         await super().app_send(message)
 
     async def _tell_of_leave(self) -> None:
         if self.closed:
             return
         self.closed = True
-        if self.app_put is None or self._is_app_done:  # rule 4
-            return
         is_ours = self.state in {ASGIWebsocketState.CLOSED, ASGIWebsocketState.HTTPCLOSED}
         otherwise = CloseReason.NORMAL_CLOSURE if is_ours else CloseReason.ABNORMAL_CLOSURE
         code = int(otherwise) if self._code is None else self._code
-        await self.app_put({"type": "websocket.disconnect", "code": code, "reason": self._reason})
+        told = {"type": "websocket.disconnect", "code": code, "reason": self._reason}
+        await self._tell(
+            cast(WebsocketDisconnectEvent, told)
+        )  # it has no reason in Hypercorn's words
+
+    async def _tell(self, event: ASGIReceiveEvent) -> None:
+        """Tell the app of ``event``; waits for as long as it does not listen, but not longer."""
+        if self._is_app_done or self._tell_app is None:
+            return
+        with trio.CancelScope() as telling:
+            self._untold.add(telling)
+            await self._tell_app(event)
+        self._untold.discard(telling)
 
     async def _send_wsproto_event(self, event: WebsocketEvent) -> None:
         if isinstance(event, CloseConnection):
@@ -88,3 +114,11 @@ class WebsocketStream(WSStream):
     def _is_silent(self) -> bool:
         silent_for = trio.current_time() - self._heard_at
         return not self._is_taking and silent_for >= limits.SILENT_AFTER
+
+
+def _can_be_read(header: tuple[bytes, bytes]) -> bool:
+    name, value = header
+    if name == b"sec-websocket-extensions":
+        return _EXTENSIONS.fullmatch(value) is not None
+    is_of_handshake = name.startswith(b"sec-websocket-") or name in {b"connection", b"upgrade"}
+    return value.isascii() or not is_of_handshake

@@ -174,13 +174,105 @@ async def test_what_is_not_taken_is_not_read() -> None:
         assert sent < 20
 
 
-async def test_who_is_done_leaves_what_still_comes() -> None:
+async def until_tasks_are(count: int) -> None:
+    """Wait until there are so many tasks again, which fails in the end if one was left."""
+    while trio.lowlevel.current_statistics().tasks_living != count:
+        await wait_all_tasks_blocked(0.01)
+
+
+MANY = b"".join(frame(1, b"x") for _ in range(20))
+
+
+@pytest.mark.parametrize("attempt", range(10))
+@pytest.mark.parametrize("sent", [MANY, frame(8, b"\x03\xe8") + MANY, MANY + frame(8, b"") * 3])
+async def test_who_is_done_leaves_what_still_comes(sent: bytes, attempt: int) -> None:
     async def talk(client: ClientWebsocket) -> None:
         await client.receive()  # the others wait behind this one
 
+    async with serving(app_of(talk)) as served:
+        before = trio.lowlevel.current_statistics().tasks_living
+        async with await open_websocket(served) as client:
+            await client.send_all(sent)
+            # Both leave at the same moment: it is open whose word comes through.
+            assert (await rest(client))[:2] in {b"\x88\x02", b"\x88\x00", b""}
+        await until_tasks_are(before)
+
+
+async def test_who_never_listened_holds_up_nobody() -> None:
+    async def talk(client: ClientWebsocket) -> None:
+        await go.wait()
+
+    go = trio.Event()
+    async with serving(app_of(talk)) as served:
+        before = trio.lowlevel.current_statistics().tasks_living
+        async with await open_websocket(served) as client:
+            await client.send_all(MANY)
+            await wait_all_tasks_blocked(0.01)
+            go.set()
+            assert (await rest(client)).startswith(b"\x88\x02\x03\xf3")  # 1011: without a word
+        await until_tasks_are(before)
+
+
+async def test_nothing_is_told_behind_the_leave() -> None:
+    told: list[object] = []
+    over = trio.Event()
+
+    async def talk(client: ClientWebsocket) -> None:
+        await go.wait()
+        with trio.move_on_after(0.2):
+            while True:
+                told.append(await client.receive())
+        over.set()
+
+    go = trio.Event()
     async with serving(app_of(talk)) as served, await open_websocket(served) as client:
-        await client.send_all(b"".join(frame(1, b"x") for _ in range(20)))
-        assert (await rest(client)).startswith(b"\x88\x02\x03\xf3")  # 1011: it left without a word
+        await client.send_all(frame(1, b"before") + frame(8, b"\x03\xe8") + MANY)
+        await wait_all_tasks_blocked(0.01)
+        go.set()
+        await over.wait()
+    assert told == ["before", Farewell(1000)]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        b"sec-websocket-protocol: \xff",
+        b"sec-websocket-extensions: \xff",
+        b"sec-websocket-extensions: permessage-deflate; client_max_window_bits=x",
+        b"sec-websocket-extensions: permessage-deflate; client_max_window_bits=9999999",
+        b"sec-websocket-extensions: permessage-deflate; server_max_window_bits=",
+        b"sec-websocket-extensions: permessage-deflate; client_max_window_bits=99",
+    ],
+)
+async def test_what_of_a_handshake_cannot_be_read_is_left_out(field: bytes) -> None:
+    notes = Notes()
+    async with serving(app_of(notes.talk)) as served, await served.connect() as client:
+        await client.send_all(OPEN_WEBSOCKET.replace(b"\r\n\r\n", b"\r\n" + field + b"\r\n\r\n"))
+        head = await receive_until(client, b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 ")
+        assert b"sec-websocket-" not in head.replace(b"sec-websocket-accept", b"")
+        await client.send_all(frame(1, b"hi") + frame(8, b""))
+        await notes.over.wait()
+    assert notes.heard == ["hi"]
+
+
+@pytest.mark.parametrize("field", [b"sec-websocket-version: \xff", b"sec-websocket-key: \xff"])
+async def test_a_handshake_that_lacks_what_it_needs_is_refused(field: bytes) -> None:
+    name = field.partition(b":")[0]
+    lines = OPEN_WEBSOCKET.split(b"\r\n")
+    asked = b"\r\n".join(field if line.startswith(name) else line for line in lines)
+    async with serving(app_of(Notes().talk)) as served:
+        assert (await served.ask(asked)).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_compression_is_agreed_on_where_it_can_be() -> None:
+    offer = (
+        b"sec-websocket-extensions: permessage-deflate; client_max_window_bits, x-other; a=1\r\n"
+    )
+    async with serving(app_of(Notes().talk)) as served, await served.connect() as client:
+        await client.send_all(OPEN_WEBSOCKET.replace(b"\r\n\r\n", b"\r\n" + offer + b"\r\n"))
+        head = await receive_until(client, b"\r\n\r\n")
+    assert b"sec-websocket-extensions: permessage-deflate; client_max_window_bits=15\r\n" in head
 
 
 async def test_a_close_waits_for_the_client_to_take_its_leave(mock_clock: MockClock) -> None:
