@@ -79,10 +79,9 @@ class WebsocketStream(WSStream):
         is_ours = self.state in {ASGIWebsocketState.CLOSED, ASGIWebsocketState.HTTPCLOSED}
         otherwise = CloseReason.NORMAL_CLOSURE if is_ours else CloseReason.ABNORMAL_CLOSURE
         code = int(otherwise) if self._code is None else self._code
+        # What Hypercorn takes for this event has no reason.
         told = {"type": "websocket.disconnect", "code": code, "reason": self._reason}
-        await self._tell(
-            cast(WebsocketDisconnectEvent, told)
-        )  # it has no reason in Hypercorn's words
+        await self._tell(cast(WebsocketDisconnectEvent, told))
 
     async def _tell(self, event: ASGIReceiveEvent) -> None:
         """Tell the app of ``event``; waits for as long as it does not listen, but not longer."""

@@ -2,104 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 from trio_websocket import (
-    CloseReason,
-    ConnectionClosed,
-    ConnectionRejected,
     WebSocketConnection,
-    wrap_client_stream,
 )
 
-from swapd.errors import ModelUnavailable, TooManyRequests
-from swapd.ids import Generation, ModelId
-from swapd.policy.life import ModelState, Reason, Transition
-from tests.upstream.scripted import Connection, answering, serving
-from tests.upstream.websockets import (
-    Talk,
-    WebsocketServer,
+from tests.upstream.scripted import Connection, serving
+from tests.upstream.websockets import (, echo, websockets
     accept,
-    echo,
     leaving,
     listen,
-    websockets,
 )
-from tests.web.floor import Floor, floor
-from tests.web.raw import OPEN_WEBSOCKET, Served, leave_with_rst, receive_until, rest
-
-PATH = "/upstream/m/ws"
-IGNORING = {"compat": {"ignoreWebsockets": True}}
-
-
-@asynccontextmanager
-async def talking(
-    talk: Talk = echo, *, model: Mapping[str, object] | None = None, keys: Sequence[str] = ()
-) -> AsyncIterator[tuple[Floor, WebsocketServer]]:
-    """Serve model ``m``, on whose websockets ``talk`` is spoken."""
-    async with (
-        websockets(talk) as server,
-        floor(model={"proxy": server.url, **(model or {})}, apiKeys=keys) as web,
-    ):
-        yield web, server
-
-
-@asynccontextmanager
-async def opened(
-    served: Served, path: str = PATH, *subprotocols: str, headers: Mapping[str, str] | None = None
-) -> AsyncIterator[WebSocketConnection]:
-    """Open a websocket; it vanishes at the end of the block, if it was not closed."""
-    async with await served.connect() as stream, trio.open_nursery() as nursery:
-        extra = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
-        yield await wrap_client_stream(
-            nursery,
-            stream,
-            "localhost",
-            path,
-            subprotocols=subprotocols,
-            extra_headers=extra,
-            max_message_size=2**27,
-        )
-        nursery.cancel_scope.cancel(reason="done")
-
-
-async def refusal(
-    served: Served, path: str = PATH, headers: Mapping[str, str] | None = None
-) -> ConnectionRejected:
-    """Return with what a handshake is refused."""
-    refused = pytest.RaisesExc(ConnectionRejected)
-    with pytest.RaisesGroup(refused, flatten_subgroups=True) as group:
-        async with opened(served, path, headers=headers):
-            pass
-    (error,) = leaves(group.value)
-    return error
-
-
-def leaves(group: BaseException) -> list[ConnectionRejected]:
-    if isinstance(group, BaseExceptionGroup):
-        return [leaf for part in group.exceptions for leaf in leaves(part)]
-    assert isinstance(group, ConnectionRejected)
-    return [group]
-
-
-async def farewell(websocket: WebSocketConnection) -> CloseReason:
-    """Return how the other side leaves, behind whatever it still says."""
-    with suppress(ConnectionClosed):
-        while True:
-            await websocket.get_message()
-    assert websocket.closed is not None
-    return websocket.closed
-
-
-def become(web: Floor, state: ModelState) -> None:
-    web.lifecycle.publish(
-        Transition(ModelId("m"), ModelState.STOPPED, state, Reason.REQUEST, Generation(1))
-    )
+from tests.web.floor import floor
+from tests.web.opened import PATH, farewell, opened, refusal, talking
+from tests.web.raw import OPEN_WEBSOCKET, leave_with_rst, receive_until, rest
 
 
 async def test_texts_and_bytes_pass_both_ways() -> None:
@@ -219,79 +137,6 @@ async def test_a_websocket_counts_as_a_request_while_it_lasts() -> None:
         assert not [*web.services.requests]
 
 
-# -- what is refused before it is open --------------------------------------------------
-
-
-async def test_a_model_that_cannot_be_had_is_an_answer_to_the_handshake() -> None:
-    async with talking() as (web, server):
-        for error, status in (
-            (ModelUnavailable("m is out", retry_after=3), 503),
-            (TooManyRequests("m is full", retry_after=1), 429),
-        ):
-            web.models.refusal = error
-            refused = await refusal(web.served)
-            assert refused.status_code == status
-            assert refused.body is not None
-            assert json.loads(refused.body)["error"]["message"] == str(error)
-            assert dict(refused.headers)[b"content-type"] == b"application/json"
-            assert b"retry-after" in dict(refused.headers)
-        assert not server.asked
-
-
-@pytest.mark.parametrize(
-    ("path", "status", "message"),
-    [
-        ("/upstream/nope/ws", 404, "there is no model 'nope'"),
-        ("/upstream/", 404, "the path names no model"),
-        ("/upstream/m/x.js", 409, "m is not loaded, and /x.js does not load it"),
-        ("/comfyui/ws", 404, "/comfyui is the model comfyui_auto"),
-    ],
-)
-async def test_a_path_without_a_websocket_is_refused(path: str, status: int, message: str) -> None:
-    async with talking() as (web, _):
-        refused = await refusal(web.served, path)
-    assert refused.status_code == status
-    assert message in (refused.body or b"").decode()
-
-
-async def test_a_model_itself_is_a_folder() -> None:
-    async with talking() as (web, _):
-        refused = await refusal(web.served, "/upstream/m?x=1")
-    assert refused.status_code == 301
-    assert dict(refused.headers)[b"location"] == b"/upstream/m/?x=1"
-
-
-@pytest.mark.parametrize(
-    "head", [{"origin": "https://evil.example"}, {"sec-fetch-site": "cross-site"}]
-)
-async def test_a_web_page_of_another_site_opens_none(head: Mapping[str, str]) -> None:
-    async with talking() as (web, server):
-        refused = await refusal(web.served, headers=head)
-        assert refused.status_code == 403
-        assert not server.asked
-
-
-async def test_what_the_model_answers_instead_is_passed_on() -> None:
-    answer = (
-        b"HTTP/1.1 426 Wrong\r\ncontent-type: x/y\r\nset-cookie: a\r\ncontent-length: 2\r\n\r\nno"
-    )
-    async with answering(answer) as server, floor(model={"proxy": server.url}) as web:
-        refused = await refusal(web.served)
-    assert (refused.status_code, refused.body) == (426, b"no")
-    assert dict(refused.headers)[b"content-type"] == b"x/y"
-    assert dict(refused.headers)[b"set-cookie"] == b"a"
-
-
-async def test_a_model_that_is_no_server_of_websockets_is_told() -> None:
-    async with answering(b"SSH-2.0\r\n") as server, floor(model={"proxy": server.url}) as web:
-        refused = await refusal(web.served)
-    assert refused.status_code == 502
-    assert b"m: the server sent an invalid response" in (refused.body or b"")
-
-
-# -- who goes meanwhile -----------------------------------------------------------------
-
-
 async def test_a_model_that_is_unloaded_closes_its_websockets_for_a_restart() -> None:
     async with talking() as (web, server), opened(web.served) as websocket:
         web.models.unload("m was unloaded")
@@ -353,60 +198,26 @@ async def test_a_client_that_leaves_leaves_nothing(stage: str) -> None:
             await left.wait()
 
 
-# -- what does not count ----------------------------------------------------------------
+async def test_a_websocket_to_a_model_of_a_peer_brings_the_peers_key_alone() -> None:
+    async with websockets(echo) as server:
+        peer = {"proxy": server.url + "/base", "models": ["org/far"], "apiKey": "peers-key"}
+        async with floor(peers={"p": peer}) as web:
+            headers = {"authorization": "Bearer clients", "x-forwarded-for": "192.0.2.1"}
+            async with opened(web.served, "/upstream/p/org/far/ws?x", headers=headers) as websocket:
+                await websocket.send_message("hello")
+                assert await websocket.get_message() == "hello"
+                (tracked,) = web.services.requests
+                assert tracked.model == "p/org/far"
+                await websocket.aclose()
+    assert server.asked[0].path == "/base/ws?x"
+    assert server.headers[b"authorization"] == b"Bearer peers-key"
+    assert b"x-forwarded-for" not in server.headers
 
 
-async def test_a_websocket_that_is_ignored_needs_a_model_that_is_ready() -> None:
-    async with talking(model=IGNORING) as (web, server):
-        for state in (None, ModelState.STARTING, ModelState.STOPPING):
-            if state is not None:
-                become(web, state)
-            refused = await refusal(web.served)
-            assert refused.status_code == 409
-            assert b"m is not loaded, and websockets do not load it" in (refused.body or b"")
-        become(web, ModelState.READY)
-        web.models.refusal = ModelUnavailable("nobody must ask", retry_after=1)
-        async with opened(web.served) as websocket:
-            await websocket.send_message("x")
-            assert await websocket.get_message() == "x"
-            assert not [*web.services.requests]
-            await websocket.aclose()
-        assert len(server.asked) == 1
-
-
-async def test_a_websocket_that_is_ignored_ends_with_its_model() -> None:
-    async def vanish(websocket: WebSocketConnection) -> None:
-        await websocket.get_message()
-        await websocket._stream.aclose()
-
-    async with talking(vanish, model=IGNORING) as (web, _):
-        become(web, ModelState.READY)
-        async with opened(web.served) as websocket:
-            await websocket.send_message("x")
-            how = await farewell(websocket)
-        assert (how.code, how.reason) == (1011, "m: the server broke the websocket off")
-        async with opened(web.served) as websocket:
-            become(web, ModelState.STOPPED)
-            await websocket.send_message("x")
-            how = await farewell(websocket)
-        assert (how.code, how.reason) == (1012, "m was stopped")
-
-
-async def test_the_websocket_of_comfyui_does_not_count() -> None:
-    async with (
-        websockets(echo) as server,
-        floor(name="comfyui_auto", model={"proxy": server.url}) as web,
-    ):
-        assert (await refusal(web.served, "/comfyui/ws")).status_code == 409
-        web.lifecycle.publish(
-            Transition(
-                ModelId("comfyui_auto"),
-                ModelState.STARTING,
-                ModelState.READY,
-                Reason.REQUEST,
-                Generation(1),
-            )
-        )
-        async with opened(web.served, "/comfyui/ws?clientId=1") as websocket:
-            await websocket.aclose()
-        assert server.asked[0].path == "/ws?clientId=1"
+async def test_a_peer_that_is_not_there_is_told() -> None:
+    async with websockets(echo) as server:
+        peer = {"proxy": server.url, "models": ["far"]}
+    async with floor(peers={"p": peer}) as web:
+        refused = await refusal(web.served, "/upstream/far/ws")
+    assert refused.status_code == 502
+    assert b"peer p: could not connect to http://127.0.0.1:" in (refused.body or b"")
