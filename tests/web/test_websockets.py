@@ -10,10 +10,12 @@ from trio_websocket import (
 )
 
 from tests.upstream.scripted import Connection, serving
-from tests.upstream.websockets import (, echo, websockets
+from tests.upstream.websockets import (
     accept,
+    echo,
     leaving,
     listen,
+    websockets,
 )
 from tests.web.floor import floor
 from tests.web.opened import PATH, farewell, opened, refusal, talking
