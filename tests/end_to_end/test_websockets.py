@@ -172,6 +172,7 @@ async def test_a_server_is_reached_in_other_ways(tmp_path: Path, way: str) -> No
             await websocket.aclose()
 
 
+@pytest.mark.slow
 async def test_a_server_that_is_not_trusted_does_not_become_ready(tmp_path: Path) -> None:
     certificate = tmp_path / "server.pem"
     trustme.CA().issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(
