@@ -120,12 +120,16 @@ def _reasons(error: BaseException) -> Iterator[str]:
         yield str(error)
 
 
+#: What OpenSSL says of a certificate whose signer nobody knows: X509_V_ERR_…
+_UNKNOWN_SIGNER = frozenset({18, 19, 20, 21})
+
+
 def _of_tls(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return (
-            f"its certificate cannot be trusted: {error.verify_message.rstrip('.').lower()};"
-            " SSL_CERT_FILE can name one to trust"
-        )
+        hint = "; SSL_CERT_FILE can name one to trust"
+        why = error.verify_message.rstrip(".").lower()
+        is_unknown = error.verify_code in _UNKNOWN_SIGNER
+        return f"its certificate cannot be trusted: {why}{hint if is_unknown else ''}"
     if error.reason == "WRONG_VERSION_NUMBER":
         return "it speaks no TLS there; is it http:// rather than https://?"
     return f"no TLS: {(error.reason or 'the handshake broke off').replace('_', ' ').lower()}"
