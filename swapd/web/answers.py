@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from hypercorn.typing import HTTPScope
 
 from swapd.errors import RequestError
-from swapd.web.connection import Client
+from swapd.web.client import Client
 from swapd.web.errors import BUG, Header, Problem, problem_of
 from swapd.web.manner import Manner
 from swapd.web.request_log import note

@@ -9,7 +9,8 @@ from hypercorn.typing import HTTPScope
 
 from swapd.web import cors
 from swapd.web.answers import redirect, tell
-from swapd.web.connection import Client, Relay, RouteOf
+from swapd.web.client import Client
+from swapd.web.connection import Relay, RouteOf
 from swapd.web.errors import Header, Problem
 from swapd.web.manner import Manner
 from swapd.web.services import Services

@@ -19,7 +19,8 @@ from swapd.upstream.bodies.changes import Changes
 from swapd.upstream.bodies.request import ModelRequest, read_request
 from swapd.upstream.exchange import ProxiedRequest
 from swapd.web.answers import tell, telling
-from swapd.web.connection import Client, Relay
+from swapd.web.client import Client
+from swapd.web.connection import Relay
 from swapd.web.errors import METHOD_NOT_ALLOWED, Problem
 from swapd.web.loading import Loading
 from swapd.web.manner import Manner

@@ -23,7 +23,7 @@ from swapd.policy.life import ModelState
 from swapd.policy.naming import full_name
 from swapd.supervisor import Waiting
 from swapd.upstream.bodies.request import ModelRequest
-from swapd.web.connection import Client
+from swapd.web.client import Client
 from swapd.web.manner import Api, Manner
 from swapd.web.remarks import Asides, ChatRemarks, Remarks
 from swapd.web.services import Services

@@ -22,7 +22,8 @@ from swapd.policy.naming import full_name
 from swapd.policy.paths import Place
 from swapd.upstream.exchange import ProxiedRequest
 from swapd.web.answers import redirect, telling
-from swapd.web.connection import Client, Relay
+from swapd.web.client import Client
+from swapd.web.connection import Relay
 from swapd.web.services import Services
 from swapd.web.target import BELOW_COMFYUI, BELOW_UPSTREAM, with_query
 

@@ -23,7 +23,7 @@ import trio
 from swapd.upstream.bodies.codings import AnswerDecoding
 from swapd.upstream.exchange import Downstream
 from swapd.web.answers import tell
-from swapd.web.connection import Client
+from swapd.web.client import Client
 from swapd.web.errors import Header
 from swapd.web.manner import Manner
 from swapd.web.prompter import Prompter

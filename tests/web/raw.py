@@ -15,7 +15,8 @@ import trustme
 from hypercorn.typing import HTTPScope
 
 from swapd.web.certificate import Certificate
-from swapd.web.connection import Client, Relay, Web
+from swapd.web.client import Client
+from swapd.web.connection import Relay, Web
 from swapd.web.limits import Patience
 from swapd.web.listener import bind
 from swapd.web.serving import PATIENCE, serve

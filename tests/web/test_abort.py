@@ -8,7 +8,7 @@ import pytest
 import trio
 from hypercorn.typing import HTTPScope
 
-from swapd.web.connection import Client
+from swapd.web.client import Client
 from tests.web.raw import answering, receive_until, request, rest, serving
 
 

@@ -15,7 +15,7 @@ from hypercorn.typing import HTTPScope
 
 from swapd.web.capacity import connections_within
 from swapd.web.certificate import Certificate
-from swapd.web.connection import Client
+from swapd.web.client import Client
 from tests.web.raw import Flood, Served, answering, receive_until, relaying, request, rest, serving
 
 GET_HELLO = request("/hello")

@@ -17,7 +17,9 @@ from swapd.errors import BodyNotKept, BodyTooLarge
 from swapd.upstream.bodies.body import PIECE_BYTES, Body
 from swapd.upstream.bodies.spool import HELD_BYTES
 from swapd.upstream.exchange import Downstream
-from swapd.web.connection import Answer, Client, Web
+from swapd.web.answer import Answer
+from swapd.web.client import Client
+from swapd.web.connection import Web
 from swapd.web.limits import Patience
 from tests.upstream.bodies.test_nameless import files_of_at_most
 from tests.web.raw import PATHS, answering, receive_until, relaying, request, serving, upload

@@ -10,7 +10,7 @@ from hypercorn.typing import HTTPScope
 from quart import Response, websocket
 from quart import request as quart_request
 
-from swapd.web.connection import Client
+from swapd.web.client import Client
 from swapd.web.limits import LOOK_EVERY
 from tests.web.raw import (
     OPEN_WEBSOCKET,

@@ -10,7 +10,7 @@ import pytest
 import trio
 from hypercorn.typing import HTTPScope
 
-from swapd.web.connection import Client
+from swapd.web.client import Client
 from tests.upstream.asking import OK
 from tests.upstream.scripted import Connection
 from tests.web.floor import floor

@@ -12,7 +12,7 @@ import trio
 import trio.testing
 from hypercorn.typing import HTTPScope
 
-from swapd.web.connection import Client
+from swapd.web.client import Client
 from swapd.web.limits import Patience
 from swapd.web.live_connection import STATE_KEY
 from tests.web.raw import (

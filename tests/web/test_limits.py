@@ -15,7 +15,8 @@ from quart import request as quart_request
 from quart import websocket
 
 from swapd.web import limits
-from swapd.web.connection import Client, Web
+from swapd.web.client import Client
+from swapd.web.connection import Web
 from swapd.web.limits import Patience
 from tests.web.raw import (
     LONG,

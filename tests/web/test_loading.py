@@ -20,7 +20,8 @@ from swapd.policy.life import ModelState, Reason, Transition
 from swapd.supervisor import Waiting
 from swapd.upstream.bodies.body import Body
 from swapd.upstream.bodies.request import ModelRequest, read_request
-from swapd.web.connection import Answer, Client
+from swapd.web.answer import Answer
+from swapd.web.client import Client
 from swapd.web.loading import Loading, Outlooks
 from swapd.web.prompter import Prompter
 from swapd.web.services import Services

@@ -16,7 +16,8 @@ import trio.testing
 from hypercorn.typing import HTTPScope
 from quart import websocket
 
-from swapd.web.connection import Client, Web
+from swapd.web.client import Client
+from swapd.web.connection import Web
 from swapd.web.listener import bind
 from swapd.web.serving import serve
 from tests.web.raw import (

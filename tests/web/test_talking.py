@@ -18,7 +18,8 @@ from trio.testing import MockClock
 from swapd.errors import UpstreamFailed
 from swapd.ids import ModelId
 from swapd.policy.life import ModelState
-from swapd.web.connection import Answer, Client
+from swapd.web.answer import Answer
+from swapd.web.client import Client
 from swapd.web.manner import Api, Manner
 from swapd.web.prompter import TICK, Prompter
 from swapd.web.remarks import Asides

@@ -16,7 +16,7 @@ from hypercorn.typing import HTTPScope
 from quart import websocket
 
 from swapd.web.certificate import Certificate
-from swapd.web.connection import Client
+from swapd.web.client import Client
 from swapd.web.limits import Patience
 from tests.web.raw import (
     LONG,

@@ -1,0 +1,56 @@
+"""What is known of a request to a model when it is over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from swapd.telemetry.usage.usage import UNKNOWN, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One request to a model that is over, however it ended.
+
+    Attributes:
+      id: The number that it had while it was under way (``InFlight.id``).
+      model: The model's ID, or the full name of a peer's.
+      method: In capitals.
+      path: As the client asked, without the query; below ``/upstream/MODEL``, what follows that.
+      route: The path if it is one of swapd's routes, else the pattern that it matched: there are
+        not many of them, so that it can be a label.
+      is_metered: Whether it is one of those that are remembered, each as a row: POST to a model's
+        route.
+      status: What the client got, or 499 if it left before its end.
+      content_type: Of the answer; empty if there was none.
+      time: When it was over, in Unix seconds.
+      duration: Seconds from its head to its end.
+      queued: Seconds that it waited for others before its model was started for it, or was free.
+      loaded: Seconds that it waited while its model was started.
+      first_byte: Seconds from its head to the first byte of the answer's body; None if none came.
+      usage: What its server said of tokens.
+      error: In one line why it failed; None if it did not.
+      key: The name of the API key that it brought, which does not tell the key; None without.
+      session: The session that it named by a header; None without one.
+      selector: The selector that chose its model; None without one.
+      priority: The priority that it was queued with; None for a peer's model.
+    """
+
+    id: int
+    model: str
+    method: str
+    path: str
+    route: str
+    is_metered: bool
+    status: int
+    content_type: str
+    time: float
+    duration: float
+    queued: float
+    loaded: float
+    first_byte: float | None = None
+    usage: Usage = UNKNOWN
+    error: str | None = None
+    key: str | None = None
+    session: str | None = None
+    selector: str | None = None
+    priority: int | None = None

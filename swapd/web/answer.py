@@ -1,0 +1,89 @@
+"""The answer to one HTTP request: what was sent of it, and whether its end can be told.
+
+Rule 1: an answer that broke off must not look complete.  Where only the end of the connection
+    ends an answer (HTTP/1.0), it is reset.
+Rule 2: a message is sent or not, never half: a request may be cancelled at any moment, and what
+    Hypercorn believes to have said, its client must have heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
+
+import trio
+from hypercorn.typing import ASGISendCallable, ASGISendEvent, HTTPScope
+
+from swapd.web.live_connection import STATE_KEY, LiveConnection
+
+Header: TypeAlias = tuple[bytes, bytes]
+
+#: Gives the headers of an answer what every answer to such a request has.
+Mark: TypeAlias = Callable[[HTTPScope, Sequence[Header]], Sequence[Header]]
+
+
+def unmarked(scope: HTTPScope, headers: Sequence[Header]) -> Sequence[Header]:
+    """Leave ``headers`` as they are."""
+    return headers
+
+
+class Answer:
+    """What was sent of one answer so far."""
+
+    def __init__(self, scope: HTTPScope, send: ASGISendCallable, mark: Mark = unmarked) -> None:
+        """Send by ``send``, with the headers that ``mark`` makes of each."""
+        self.scope = scope
+        self._send = send
+        self._mark = mark
+        connection = scope.get("state", {}).get(STATE_KEY)
+        self._connection = connection if isinstance(connection, LiveConnection) else None
+        self._owed: int | None = None
+        self._ends_by_closing = False
+        self.began = False
+        #: Whether its last message was sent, or is being sent: no disconnect matters any more.
+        self.complete = False
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send ``message``; note what it says about the answer's end."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if message["type"] == "http.response.start":
+            message["headers"] = self._mark(self.scope, list(message["headers"]))
+            self._note_head(message["status"], list(message["headers"]))
+        elif message["type"] == "http.response.body":
+            self._note_body(len(message.get("body", b"")), message.get("more_body", False))
+        if self.complete and self._connection is not None:
+            # Its client may leave; its handler may still finish.  After this send the next
+            # request may have begun already.
+            self._connection.busy = False
+        with trio.CancelScope(shield=True):  # rule 2; whoever cuts the connection ends the wait
+            await self._send(message)
+
+    def _note_head(self, status: int, headers: Sequence[Header]) -> None:
+        self.began = True
+        has_body = self.scope["method"] != "HEAD" and status not in (204, 304)
+        length = length_of(headers)
+        self._owed = length if has_body else None
+        is_framed = length is not None or self.scope["http_version"] >= "1.1"
+        self._ends_by_closing = has_body and not is_framed
+
+    def _note_body(self, size: int, more: bool) -> None:
+        # Its client may leave as soon as it has the length that was promised.
+        if self._owed is not None:
+            self._owed -= size
+        if not more or self._owed == 0:
+            self.complete = True
+
+    def break_off(self) -> None:
+        """Let nobody take what was sent for a whole answer; a complete one stays whole.
+
+        The server closes the connection of an answer that its handler left unfinished.  That
+        shows where the answer is framed; elsewhere it would look like the end.
+        """
+        is_seen = self.began and not self._ends_by_closing
+        if self._connection is not None and not self.complete and not is_seen:
+            self._connection.reset()
+
+
+def length_of(headers: Iterable[Header]) -> int | None:
+    """Return the length that ``headers`` promise, or None if they leave it open."""
+    return next((int(value) for name, value in headers if name == b"content-length"), None)

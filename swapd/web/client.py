@@ -1,0 +1,130 @@
+"""The other side of a request to a model, as the relay sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import trio
+from hypercorn.typing import ASGIReceiveCallable
+
+from swapd.errors import RequestError
+from swapd.upstream.bodies.body import Body
+from swapd.upstream.bodies.spool import Spool
+from swapd.web.answer import Answer, Header, length_of
+from swapd.web.request_log import note_departure
+
+#: Hypercorn frames an answer itself; what the upstream's hop used is not repeated.
+_FRAMING = frozenset({b"transfer-encoding", b"connection", b"keep-alive"})
+
+
+class Client:
+    """The other side of one request to a model: gives the body, takes the answer.
+
+    Its handler is cancelled as soon as the client leaves, at whatever stage.
+    """
+
+    #: Starts a task that runs beside the handler, until the request is over.
+    beside: Callable[[Callable[[], Awaitable[None]]], None]
+
+    def __init__(self, answer: Answer, headers: Sequence[Header], max_body_bytes: int) -> None:
+        """Await the body that ``headers`` announce.
+
+        Args:
+          answer: What the client will get.
+          headers: Of the request.
+          max_body_bytes: How large the body may be; 0 is no limit.
+        """
+        self._answer = answer
+        self._body: Body | RequestError | None = None
+        self._received = trio.Event()
+        self._spool = Spool(max_body_bytes)
+        try:
+            self._spool.expect(length_of(headers) or 0)
+        except RequestError as refusal:
+            self._refuse(refusal)
+        #: Whether an error can be one more event of the answer that began.
+        self.takes_events = False
+        #: What was written last of an answer that takes events.
+        self.last_piece = b""
+
+    @property
+    def began(self) -> bool:
+        """Tell whether the answer's status is out, so that it cannot be another any more."""
+        return self._answer.began
+
+    async def body(self) -> Body:
+        """Wait for the whole body of the request, which may be asked for once.
+
+        It can be used for as long as this client is open.
+
+        Raises:
+          BodyTooLarge: It is larger than swapd takes, or is announced to be.
+          BodyNotKept: It is too large for memory, and the disk does not take it.
+        """
+        await self._received.wait()
+        body, self._body = self._body, None
+        if isinstance(body, RequestError):
+            raise body
+        assert body is not None
+        return body
+
+    def close(self) -> None:
+        """Let go of the body."""
+        self._spool.discard()
+
+    async def begin(self, status: int, headers: Sequence[Header]) -> None:
+        """Send the head of the answer; a ``content-length`` in it must come true."""
+        sent = [(name.lower(), value) for name, value in headers if name.lower() not in _FRAMING]
+        self.takes_events = _takes_events(sent)
+        await self._answer.send({"type": "http.response.start", "status": status, "headers": sent})
+
+    async def write(self, data: bytes) -> None:
+        """Send a piece of the answer; waits for as long as the client does not read."""
+        if self.takes_events:
+            self.last_piece = data
+        await self._answer.send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def finish(self) -> None:
+        """End the answer as a whole one."""
+        await self._answer.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def abort(self) -> None:
+        """End the answer so that no client takes it for a whole one; its handler returns then."""
+        self._answer.break_off()
+        await trio.lowlevel.checkpoint()
+
+    async def watch(self, receive: ASGIReceiveCallable, request: trio.CancelScope) -> None:
+        """Take what the client sends; cancel ``request`` when it leaves before the end."""
+        while True:
+            message = await receive()
+            if message["type"] == "http.request":
+                await self._take(message["body"], message.get("more_body", False))
+            elif message["type"] == "http.disconnect":
+                break
+        if not self._answer.complete:
+            note_departure(self._answer.scope)
+            request.cancel(reason="client left")
+
+    async def _take(self, piece: bytes, more: bool) -> None:
+        if self._received.is_set():
+            return  # what still comes of a body that was refused
+        try:
+            await self._spool.take(piece)
+            if more:
+                return
+            self._body = await self._spool.finish()
+        except RequestError as refusal:
+            self._refuse(refusal)
+        self._received.set()
+
+    def _refuse(self, refusal: RequestError) -> None:
+        self._body = refusal
+        self._spool.discard()
+        self._received.set()
+
+
+def _takes_events(headers: Sequence[Header]) -> bool:
+    """Tell whether plain text can be added: the length is open, and nothing is encoded."""
+    fields = dict(headers)
+    is_event_stream = fields.get(b"content-type", b"").lower().startswith(b"text/event-stream")
+    return is_event_stream and not fields.keys() & {b"content-length", b"content-encoding"}
