@@ -8,6 +8,8 @@ PYTHON_IN_VENV := $(VENV)/bin/python
 PORT   = 8080
 LISTEN = 127.0.0.1:$(PORT)
 MODELS =
+# Most tests wait for processes, so more of them at a time than two cores can run are the fastest.
+AT_A_TIME = -n 3 --dist worksteal
 
 .PHONY: help run test test-slow check clean
 .DEFAULT_GOAL := help
@@ -36,11 +38,11 @@ run: $(VENV)/ready-to-run  ## serve two tiny chat models and an embedding model:
 	@exec $(PYTHON_IN_VENV) -m swapd.testing.demo --listen "$(LISTEN)" $(if $(MODELS),--models "$(MODELS)")
 
 test: $(VENV)/ready-to-test  ## run the tests
-	@exec $(PYTHON_IN_VENV) -m pytest -q -m "not slow"
+	@exec $(PYTHON_IN_VENV) -m pytest -q $(AT_A_TIME) -m "not slow"
 
 # Exit code 5 says that no test was found, which is no failure while there are no slow ones.
 test-slow: $(VENV)/ready-to-test  ## run the tests that take minutes
-	@$(PYTHON_IN_VENV) -m pytest -q -m slow || [ $$? -eq 5 ]
+	@$(PYTHON_IN_VENV) -m pytest -q $(AT_A_TIME) -m slow || [ $$? -eq 5 ]
 
 # ASYNC114 is left out, for it wants a list of all functions that take a task_status; ASYNC124
 # too, for a function may be async because its caller awaits it.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import os
-import random
 import shlex
 import signal
 import socket
@@ -24,6 +24,12 @@ from trio_websocket import WebSocketConnection, wrap_client_stream
 
 #: Starts swapd without relying on where its script was installed.
 COMMAND = (sys.executable, "-c", "from swapd.cli import main; main()")
+
+#: Where models listen in tests: below what the kernel gives to clients.  Each process that runs
+#: tests has ports for itself, so that those at work side by side do not meet.
+_PORTS_OF_ONE = 240
+_FIRST_PORT = 20_000 + os.getpid() % 50 * _PORTS_OF_ONE
+_ports = itertools.cycle(range(_FIRST_PORT, _FIRST_PORT + _PORTS_OF_ONE))
 
 #: The largest websocket message that is taken, in bytes.
 LARGEST_MESSAGE = 128 * 1024 * 1024
@@ -206,11 +212,12 @@ def configuration(models: Mapping[str, str | Mapping[str, object]], **others: ob
 def free_ports(count: int) -> int:
     """Return the first of ``count`` ports in a row that nobody listens on."""
     while True:
-        first = random.randrange(20_000, 32_000)  # below what the kernel gives to clients
+        first, *others = itertools.islice(_ports, count)
         with suppress(OSError), ExitStack() as sockets:
             for port in range(first, first + count):
                 sockets.enter_context(socket.create_server(("127.0.0.1", port)))
-            return first
+            if others == [*range(first + 1, first + count)]:
+                return first
 
 
 @asynccontextmanager
