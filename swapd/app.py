@@ -128,6 +128,7 @@ class App:
                         await self._ending.closing.wait()
                         self._supervisor.begin_shutdown()
                         self._lifecycle.close()
+                        self._logs.close()
                     self._ending.cut.set()  # nothing is left to cut: the next step is to kill
                     models.cancel_scope.cancel(reason="shutting down")
                 guards.cancel_scope.cancel(reason="shut down")

@@ -1,14 +1,16 @@
-"""What the models say: the newest output of each, and the last words of a life."""
+"""The logs: each model's, those of all models, swapd's own, and all of it in one.
+
+A model's log also knows the last words of a life.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from swapd.ids import ModelId
+from swapd.telemetry.log_stream import LogStream
 from swapd.telemetry.ring import Ring
-
-#: How much of a model's output is kept, over all its lives.
-HISTORY_BYTES = 100 * 1024
 
 #: How much of its last words an error message shows, so that it stays readable.
 LAST_LINES = 10
@@ -22,11 +24,13 @@ _PERCENTAGE = re.compile(r"(?<![\d.,])(?:100(?:\.0+)?|\d{1,2}(?:\.\d+)?) ?%")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-class ModelLog:
-    """One model's merged stdout and stderr."""
+class ModelLog(LogStream):
+    """One model's merged stdout and stderr, over all its lives."""
 
-    def __init__(self) -> None:
-        self._history = Ring(HISTORY_BYTES)
+    def __init__(self, told: Callable[[bytes], None] = lambda _: None) -> None:
+        """Begin with an empty log; ``told`` is called with all that is added."""
+        super().__init__()
+        self._told = told
         self._life = Ring(8 * LAST_BYTES)  # escapes and progress bars are cut out later
 
     def begin(self) -> None:
@@ -34,13 +38,10 @@ class ModelLog:
         self._life.clear()
 
     def write(self, data: bytes) -> None:
-        """Keep ``data``, at the cost of the oldest."""
-        self._history.write(data)
+        """Add ``data``; whoever has to be told is told."""
+        super().write(data)
         self._life.write(data)
-
-    def history(self) -> bytes:
-        """Return the newest output, as it was written."""
-        return self._history.read()
+        self._told(data)
 
     def last_words(self) -> str:
         """Return the last lines of this life, without control characters.
@@ -65,15 +66,59 @@ class ModelLog:
         return None
 
 
-class Logs:
-    """The log of each model."""
+class Confluence(LogStream):
+    """A log of several sources, of which none goes on amid a line of another."""
 
     def __init__(self) -> None:
-        self._logs: dict[ModelId, ModelLog] = {}
+        """Begin with an empty log."""
+        super().__init__()
+        self._latest: object = None
+        self._is_amid_line = False
+
+    def pour(self, source: object, data: bytes) -> None:
+        """Add what ``source`` says."""
+        if self._is_amid_line and source is not self._latest:
+            data = b"\n" + data
+        self._latest = source
+        self._is_amid_line = not data.endswith(b"\n")
+        self.write(data)
+
+
+class Logs:
+    """All logs.  Each can be listened to: ``with logs.proxy.subscribe() as pieces: …``.
+
+    Attributes:
+      proxy: What swapd itself says, in whole lines.
+      upstream: What the models say, all of them.
+      everything: Both.
+    """
+
+    def __init__(self) -> None:
+        """Begin with empty logs."""
+        self.proxy = LogStream()
+        self.upstream = Confluence()
+        self.everything = Confluence()
+        self._models: dict[ModelId, ModelLog] = {}
 
     def of(self, model: ModelId) -> ModelLog:
         """Return the log of ``model``, which is empty before its first start."""
-        return self._logs.setdefault(model, ModelLog())
+        if model not in self._models:
+            self._models[model] = ModelLog(lambda data: self._take(model, data))
+        return self._models[model]
+
+    def say(self, line: bytes) -> None:
+        """Add a line of swapd's own, with its end."""
+        self.proxy.write(line)
+        self.everything.pour(self.proxy, line)
+
+    def close(self) -> None:
+        """End whatever is being read; writing goes on."""
+        for log in (self.proxy, self.upstream, self.everything, *self._models.values()):
+            log.close()
+
+    def _take(self, model: ModelId, data: bytes) -> None:
+        self.upstream.pour(model, data)
+        self.everything.pour(model, data)
 
 
 def _visible(line: str) -> str:
