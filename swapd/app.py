@@ -27,6 +27,7 @@ from swapd.process.guardian import Guardian
 from swapd.reload import Load, Reloader
 from swapd.servers import Servers
 from swapd.supervisor import Supervisor
+from swapd.telemetry.finished import Finished
 from swapd.telemetry.lifecycle import Lifecycle
 from swapd.telemetry.logs import Logs
 from swapd.upstream.peers import Peers
@@ -96,6 +97,7 @@ class App:
             peers=self._peers,
             bound=listener.bound,
             closing=self._ending.closing,
+            finished=self._finished,
         )
         self._reloader = Reloader(config, load, self._apply)
 
@@ -211,9 +213,13 @@ class App:
         for model in models:
             self._supervisor.begin_load(model, Reason.PRELOAD)
 
+    def _finished(self, finished: Finished) -> None:
+        """Hand on what is known of a request that is over.  Never blocks, never raises."""
+
     def _show(self, transition: Transition) -> None:
         """Tell the world of a change of state."""
         self._lifecycle.publish(transition)
+        self._services.starts.note(transition)
         if transition.old is ModelState.READY:
             self._pools.forget(transition.model)
         failed = transition.reason in {Reason.CRASH, Reason.START_FAILED, Reason.HUNG}

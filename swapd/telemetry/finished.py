@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from swapd.telemetry.usage.usage import UNKNOWN, Usage
+
+
+class Collector(Protocol):
+    """Is given a copy of one answer while it comes; neither blocks nor raises."""
+
+    def begin(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """Take the head, as the client gets it."""
+
+    def write(self, data: bytes) -> None:
+        """Take a piece of the body, encoded as it came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,27 +24,30 @@ class Finished:
     """One request to a model that is over, however it ended.
 
     Attributes:
-      id: The number that it had while it was under way (``InFlight.id``).
-      model: The model's ID, or the full name of a peer's.
+      id: The number that it had while it was under way (``InFlight.id``); 0 if it was refused
+        before it was.
+      model: The model's ID, or the full name of a peer's; empty if it named none that there is.
       method: In capitals.
       path: As the client asked, without the query; below ``/upstream/MODEL``, what follows that.
-      route: The path if it is one of swapd's routes, else the pattern that it matched: there are
-        not many of them, so that it can be a label.
+      route: The path if it is one of swapd's routes, else the pattern that it matched, as
+        ``/upstream/{model}``: there are not many of them, so that it can be a label.
       is_metered: Whether it is one of those that are remembered, each as a row: POST to a model's
         route.
-      status: What the client got, or 499 if it left before its end.
-      content_type: Of the answer; empty if there was none.
+      status: What it came to: that of the answer, or of the error that took its place or broke it
+        off, whether its client could still be told so or not; 499 if the client left before.
+      content_type: Of the answer of the model's server; empty if there was none.
       time: When it was over, in Unix seconds.
       duration: Seconds from its head to its end.
       queued: Seconds that it waited for others before its model was started for it, or was free.
       loaded: Seconds that it waited while its model was started.
-      first_byte: Seconds from its head to the first byte of the answer's body; None if none came.
+      first_byte: Seconds from its head to the first byte of the model's answer; None if none came.
       usage: What its server said of tokens.
-      error: In one line why it failed; None if it did not.
+      error: In one line of at most some 500 characters why it failed; None if it did not.
       key: The name of the API key that it brought, which does not tell the key; None without.
       session: The session that it named by a header; None without one.
       selector: The selector that chose its model; None without one.
       priority: The priority that it was queued with; None for a peer's model.
+      collected: What was given the copy of its answer; None if nobody wanted one.
     """
 
     id: int
@@ -54,3 +69,4 @@ class Finished:
     session: str | None = None
     selector: str | None = None
     priority: int | None = None
+    collected: Collector | None = None

@@ -32,6 +32,8 @@ class InFlight:
       client: The client's IP address, or None if it has none.
       since: Since when, in Unix seconds.
       phase: How far it is.
+      status: Of the answer of the model's server; 0 before there is one.
+      bytes_sent: How much of that answer's body was passed on.
     """
 
     id: int
@@ -41,6 +43,8 @@ class InFlight:
     client: str | None
     since: float
     phase: Phase = Phase.WAITING
+    status: int = 0
+    bytes_sent: int = 0
 
     def admitted(self) -> None:
         """Note that the model serves it from now on."""

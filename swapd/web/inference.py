@@ -24,7 +24,8 @@ from swapd.web.connection import Relay
 from swapd.web.errors import METHOD_NOT_ALLOWED, Problem
 from swapd.web.loading import Loading
 from swapd.web.manner import Manner
-from swapd.web.routes import methods_of, upstream_path
+from swapd.web.metering import Meter, metered
+from swapd.web.routes import is_metered, methods_of, upstream_path
 from swapd.web.services import Services
 
 _log = logging.getLogger("swapd.requests")
@@ -46,10 +47,19 @@ class Inference:
         if scope["method"] not in methods_of(scope["path"]):
             await refuse_method(scope, client)
             return
+        path = scope["path"]
+        metering = metered(
+            self._services,
+            scope,
+            path=path,
+            route=path,
+            is_metered=is_metered(scope["method"], path),
+        )
         async with telling(scope, client):
-            await self._ask_model(scope, client)
+            with metering as meter:
+                await self._ask_model(scope, client, meter)
 
-    async def _ask_model(self, scope: HTTPScope, client: Client) -> None:
+    async def _ask_model(self, scope: HTTPScope, client: Client, meter: Meter) -> None:
         services = self._services
         asked = await self._read(scope, client)
         found = services.find(asked.model)
@@ -59,11 +69,13 @@ class Inference:
             path=scope["path"],
             client=_address(scope),
         ) as tracked:
+            meter.track(tracked, found.target, found.selector)
             _log_choice(found)
             request = _proxied(scope, await asked.changed(changes_for(found, services.config)))
-            way = self._loading.way(scope, client, asked, found.target, tracked.admitted)
+            way = self._loading.way(scope, client, asked, found.target, meter.admitted)
             async with way as (downstream, admitted):
-                await services.dispatch.send(request, found.target, downstream, admitted=admitted)
+                tapped = meter.tap(request, downstream)
+                await services.dispatch.send(request, found.target, tapped, admitted=admitted)
 
     async def _read(self, scope: HTTPScope, client: Client) -> ModelRequest:
         return await read_request(

@@ -24,6 +24,8 @@ from swapd.upstream.exchange import ProxiedRequest
 from swapd.web.answers import redirect, telling
 from swapd.web.client import Client
 from swapd.web.connection import Relay
+from swapd.web.metering import Meter, metered
+from swapd.web.routes import is_metered
 from swapd.web.services import Services
 from swapd.web.target import BELOW_COMFYUI, BELOW_UPSTREAM, with_query
 
@@ -47,7 +49,7 @@ class Passthrough:
         async with telling(scope, client):
             place = self.place(scope)
             if place.rest:
-                await self._ask(place, scope, client)
+                await self._ask_metered(place, scope, client)
             else:
                 await redirect(client, *folder_of(place, scope))
 
@@ -67,7 +69,20 @@ class Passthrough:
             )
         return Place(COMFYUI, ModelId(COMFYUI), path.removeprefix(_COMFYUI))
 
-    async def _ask(self, place: Place, scope: HTTPScope, client: Client) -> None:
+    async def _ask_metered(self, place: Place, scope: HTTPScope, client: Client) -> None:
+        path = unquote(place.rest.decode("latin-1"))
+        is_comfyui = scope["raw_path"].startswith(BELOW_COMFYUI)
+        metering = metered(
+            self._services,
+            scope,
+            path=path,
+            route=_COMFYUI.decode() if is_comfyui else "/upstream/{model}",
+            is_metered=is_metered(scope["method"], path),
+        )
+        with metering as meter:
+            await self._ask(place, scope, client, meter)
+
+    async def _ask(self, place: Place, scope: HTTPScope, client: Client, meter: Meter) -> None:
         services = self._services
         body = await client.body()
         self.check_loaded(place, scope)
@@ -82,7 +97,9 @@ class Passthrough:
                 body=body,
                 client=address,
             )
-            await services.dispatch.send(request, place.target, client, admitted=tracked.admitted)
+            meter.track(tracked, place.target)
+            tapped = meter.tap(request, client)
+            await services.dispatch.send(request, place.target, tapped, admitted=meter.admitted)
 
     def check_loaded(self, place: Place, scope: HTTPScope | WebsocketScope) -> None:
         """Refuse what would load a model and should not (rule 2).

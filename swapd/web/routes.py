@@ -51,6 +51,11 @@ def methods_of(path: str) -> tuple[str, ...]:
     return (*by_query, "POST") if path in _POST else by_query
 
 
+def is_metered(method: str, path: str) -> bool:
+    """Tell whether a request to a model is remembered; ``path`` is that of a model's server too."""
+    return method == "POST" and (path in _POST or path in _GET)
+
+
 def upstream_path(path: str, raw_path: bytes) -> bytes:
     """Return the path of a model route as the model's server knows it.
 

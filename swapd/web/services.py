@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import trio
 
@@ -20,13 +20,16 @@ from swapd.policy.paths import Place, find_in_path
 from swapd.policy.profiles import Profiles
 from swapd.policy.selectors import Destination, Selectors, Standing
 from swapd.supervisor import Supervisor
+from swapd.telemetry.finished import Finished
 from swapd.telemetry.inflight import Requests
 from swapd.telemetry.lifecycle import Lifecycle
 from swapd.telemetry.logs import Logs
+from swapd.telemetry.starts import Starts
 from swapd.upstream.peers import Peers
 from swapd.upstream.pools import Pools
 from swapd.web.auth import Keys
 from swapd.web.bound import Bound
+from swapd.web.collecting import Collecting
 from swapd.web.cors import Origins
 from swapd.web.guard import Guard
 from swapd.web.hosts import Hosts
@@ -49,18 +52,35 @@ class Services:
         peers: Peers,
         bound: Bound,
         closing: trio.Event,
+        finished: Callable[[Finished], None],
     ) -> None:
-        """Serve by ``config`` until there is another; ``closing`` is set when swapd ends."""
+        """Serve by ``config`` until there is another.
+
+        Args:
+          config: What is configured.
+          supervisor: Runs the models.
+          lifecycle: Their history.
+          logs: Their output.
+          pools: The connections to their servers.
+          peers: The connections to others.
+          bound: Where swapd listens.
+          closing: Set when swapd ends.
+          finished: Told of each request to a model that is over; neither blocks nor raises.
+        """
         self.supervisor = supervisor
         self.lifecycle = lifecycle
         self.logs = logs
         self.dispatch = Dispatch(supervisor, pools, peers)
         self.requests = Requests()
+        self.starts = Starts()
         self.prompter = Prompter()
         self.profiles = Profiles(config.profiles)
         self._choosing = Selectors()
         self.bound = bound
         self.closing = closing
+        self.finished = finished
+        #: Who wants copies of answers, if anybody does.
+        self.collecting: Collecting | None = None
         self._known: dict[ModelId, Model] = {}
         self.reconfigure(config)
 

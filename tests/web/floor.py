@@ -20,6 +20,7 @@ from swapd.policy.outlook import Outlook, outlook
 from swapd.policy.scheduler import Scheduler
 from swapd.policy.seats import Terms
 from swapd.supervisor import ModelView, Supervisor, Waiting
+from swapd.telemetry.finished import Finished
 from swapd.telemetry.lifecycle import Lifecycle
 from swapd.telemetry.logs import Logs
 from swapd.testing.groups import group
@@ -107,6 +108,8 @@ class Floor:
     models: ReadyModels
     lifecycle: Lifecycle
     services: Services
+    #: What was told of requests that are over.
+    finished: list[Finished]
 
     async def ask(self, asked: bytes) -> Reply:
         """Send ``asked``, which must end the connection; return the whole answer."""
@@ -157,6 +160,7 @@ async def floor(
     **others: object,
 ) -> AsyncIterator[Floor]:
     """Serve model ``name``, whose server runs ``scripts``; ``others`` are top-level settings."""
+    finished: list[Finished] = []
     models, lifecycle = ReadyModels(), Lifecycle(wall_clock=lambda: 1000.0)
     async with scripted(*scripts) as upstream:
         config = configured(model, upstream.url, name, **others)
@@ -170,10 +174,11 @@ async def floor(
             peers=peers,
             bound=bound,
             closing=trio.Event(),
+            finished=finished.append,
         )
         async with serving(create_app(services)) as served, trio.open_nursery() as nursery:
             nursery.start_soon(services.prompter.run)
-            yield Floor(served, upstream, models, lifecycle, services)
+            yield Floor(served, upstream, models, lifecycle, services, finished)
             lifecycle.close()
             nursery.cancel_scope.cancel()
         pools.forget(ModelId(name))

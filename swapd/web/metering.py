@@ -1,0 +1,216 @@
+"""Takes note of each request to a model, and tells of it when it is over.
+
+Rule 1: each is told of once, however it ends: answered, refused, broken off, or left by its client.
+Rule 2: the answer passes first, and is looked at then.  Nothing here can hold it up or change it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import trio
+from hypercorn.typing import HTTPScope
+
+from swapd.config.peers import PeerModel
+from swapd.config.selectors import Target
+from swapd.errors import RequestError
+from swapd.policy.naming import full_name
+from swapd.telemetry.finished import Collector, Finished
+from swapd.telemetry.inflight import InFlight
+from swapd.upstream.exchange import Downstream, ProxiedRequest
+from swapd.web.errors import BUG, Header, problem_of
+from swapd.web.request_log import CLIENT_LEFT
+from swapd.web.services import Services
+
+#: What is kept of a session's name, and of an error's words.
+_SESSION_CHARS = 128
+_ERROR_CHARS = 500
+
+
+class Meter:
+    """What is known of one request so far."""
+
+    def __init__(
+        self, services: Services, scope: HTTPScope, *, path: str, route: str, is_metered: bool
+    ) -> None:
+        """Know of a request that has come just now."""
+        self._services = services
+        self._scope = scope
+        self._path = path
+        self._route = route
+        self._is_metered = is_metered
+        self._came_at = trio.current_time()
+        self._waits_since: float | None = None
+        self._started_before = 0.0
+        self._queued = 0.0
+        self._loaded = 0.0
+        self._first_byte: float | None = None
+        self._in_flight: InFlight | None = None
+        self._target: Target | None = None
+        self._selector: str | None = None
+        self._collector: Collector | None = None
+        self._content_type = ""
+        self._status = 0
+        self._error: str | None = None
+
+    def track(self, request: InFlight, target: Target, selector: str | None = None) -> None:
+        """Note for whom the request is, and as what it is under way."""
+        self._in_flight = request
+        self._target = target
+        self._selector = selector
+
+    def tap(self, request: ProxiedRequest, downstream: Downstream) -> Downstream:
+        """Return where to send the answer to ``request``, which waits for its model from now on."""
+        collecting = self._services.collecting
+        if collecting is not None and self._is_metered:
+            self._collector = collecting.collector(self._path, request)
+        self._waits_since = trio.current_time()
+        self._started_before = self._starting()
+        return Tap(self, downstream)
+
+    def admitted(self) -> None:
+        """Note that the wait for the model is over; once more if there was another."""
+        self._note_wait()
+        if self._in_flight is not None:
+            self._in_flight.admitted()
+
+    def begin(self, status: int, headers: Sequence[Header]) -> None:
+        """Note the head of the answer."""
+        self._status = status
+        if self._in_flight is not None:
+            self._in_flight.status = status
+        if self._collector is not None:
+            self._collector.begin(status, headers)
+        for name, value in headers:
+            if name == b"content-type":
+                self._content_type = value.decode("latin-1")
+
+    def write(self, data: bytes) -> None:
+        """Note a piece of the answer's body."""
+        if self._first_byte is None:
+            self._first_byte = trio.current_time() - self._came_at
+        if self._in_flight is not None:
+            self._in_flight.bytes_sent += len(data)
+        if self._collector is not None:
+            self._collector.write(data)
+
+    def fail(self, status: int, why: str) -> None:
+        """Note that the request has come to ``status``, and why."""
+        self._status = status
+        self._error = why.partition("\n")[0][:_ERROR_CHARS]
+
+    def finish(self) -> None:
+        """Tell of the request, which is over."""
+        if not self._status:
+            return  # it was led to another path: it was none to a model
+        if self._in_flight is not None and self._in_flight.phase == "waiting":
+            self._note_wait()
+        target, headers = self._target, self._services.config.session_headers
+        self._services.finished(
+            Finished(
+                id=self._in_flight.id if self._in_flight is not None else 0,
+                model=full_name(target) if target is not None else "",
+                method=self._scope["method"],
+                path=self._path,
+                route=self._route,
+                is_metered=self._is_metered,
+                status=self._status,
+                content_type=self._content_type,
+                time=time.time(),  # noqa: TID251  shown
+                duration=trio.current_time() - self._came_at,
+                queued=self._queued,
+                loaded=self._loaded,
+                first_byte=self._first_byte,
+                error=self._error,
+                session=session_of(self._scope["headers"], headers),
+                selector=self._selector,
+                priority=self._priority(),
+                collected=self._collector,
+            )
+        )
+
+    def _priority(self) -> int | None:
+        if self._target is None or isinstance(self._target, PeerModel):
+            return None
+        return self._services.config.routing.priority.get(self._target, 0)
+
+    def _note_wait(self) -> None:
+        """Part the wait until now in two: the model's start, and waiting for others."""
+        if self._waits_since is not None:
+            self._loaded = self._starting() - self._started_before
+            self._queued = max(0.0, trio.current_time() - self._waits_since - self._loaded)
+
+    def _starting(self) -> float:
+        if self._target is None or isinstance(self._target, PeerModel):
+            return 0.0
+        return self._services.starts.total(self._target)
+
+
+class Tap:
+    """Passes an answer on, and shows it to a meter (rule 2)."""
+
+    def __init__(self, meter: Meter, downstream: Downstream) -> None:
+        self._meter = meter
+        self._downstream = downstream
+
+    async def begin(self, status: int, headers: Sequence[Header]) -> None:
+        """Pass on the head."""
+        await self._downstream.begin(status, headers)
+        self._meter.begin(status, headers)
+
+    async def write(self, data: bytes) -> None:
+        """Pass on a piece of the body."""
+        await self._downstream.write(data)
+        self._meter.write(data)
+
+    async def finish(self) -> None:
+        """Pass on the end."""
+        await self._downstream.finish()
+
+    async def abort(self) -> None:
+        """Cut the answer."""
+        await self._downstream.abort()
+
+
+@contextmanager
+def metered(
+    services: Services, scope: HTTPScope, *, path: str, route: str, is_metered: bool
+) -> Iterator[Meter]:
+    """Tell of the request that the block serves when it is over, however it ends (rule 1).
+
+    Args:
+      services: Whom to tell.
+      scope: The request.
+      path: Its path, as ``Finished.path``.
+      route: As ``Finished.route``.
+      is_metered: Whether it is to be remembered.
+    """
+    meter = Meter(services, scope, path=path, route=route, is_metered=is_metered)
+    try:
+        yield meter
+    except RequestError as error:
+        problem = problem_of(error)
+        meter.fail(problem.kind.status, problem.message)
+        raise
+    except Exception:
+        meter.fail(BUG.kind.status, BUG.message)
+        raise
+    except BaseException:  # a cancellation
+        meter.fail(CLIENT_LEFT, "its client has left")
+        raise
+    finally:
+        meter.finish()
+
+
+def session_of(headers: Iterable[Header], names: Sequence[str]) -> str | None:
+    """Return the session that a request names by the first of ``names`` that is there."""
+    if not names:
+        return None
+    fields = dict(headers)
+    for name in names:
+        text = fields.get(name.lower().encode(), b"").decode("utf-8", "replace").strip()
+        if text:
+            return "".join(filter(str.isprintable, text[:_SESSION_CHARS]))
+    return None
