@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 Header = tuple[bytes, bytes]
 
@@ -46,6 +48,20 @@ class Keys:
         """
         return [header for header in headers if not self._is_in(header)]
 
+    def name_of(self, headers: Sequence[Header]) -> str | None:
+        """Return a name for the key that a request brings; None if it brings none.
+
+        The name stays the same wherever the key stands among others, and tells nothing of it: it
+        is a short digest, so that many keys have the same one, and a slow one to make.
+        """
+        if not self._keys:
+            return None
+        for header in headers:
+            for token in (*_tokens(header), _basic(header)[1]):
+                if self._is_key(token):
+                    return _name_of(token)
+        return None
+
     def _is_in(self, header: Header) -> bool:
         """Tell whether ``header`` holds a key; most are too short for one."""
         if not self._keys or len(header[1]) < self._shortest:
@@ -54,6 +70,11 @@ class Keys:
 
     def _is_key(self, candidate: bytes) -> bool:
         return any(hmac.compare_digest(candidate, key) for key in self._keys)
+
+
+@lru_cache(maxsize=256)
+def _name_of(key: bytes) -> str:
+    return "key-" + hashlib.pbkdf2_hmac("sha256", key, b"swapd: name of a key", 20_000, 3).hex()
 
 
 def _tokens(header: Header) -> Iterator[bytes]:

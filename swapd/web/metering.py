@@ -9,16 +9,20 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import trio
 from hypercorn.typing import HTTPScope
 
 from swapd.config.peers import PeerModel
 from swapd.config.selectors import Target
-from swapd.errors import RequestError
+from swapd.errors import RequestError, UpstreamFailed
 from swapd.policy.naming import full_name
 from swapd.telemetry.finished import Collector, Finished
 from swapd.telemetry.inflight import InFlight
+from swapd.telemetry.usage.reading import Decode, Reading
+from swapd.telemetry.usage.usage import UNKNOWN, Usage
+from swapd.upstream.bodies.codings import AnswerDecoding, codings_of
 from swapd.upstream.exchange import Downstream, ProxiedRequest
 from swapd.web.errors import BUG, Header, problem_of
 from swapd.web.request_log import CLIENT_LEFT
@@ -51,6 +55,7 @@ class Meter:
         self._target: Target | None = None
         self._selector: str | None = None
         self._collector: Collector | None = None
+        self._reading: Reading | None = None
         self._content_type = ""
         self._status = 0
         self._error: str | None = None
@@ -83,9 +88,9 @@ class Meter:
             self._in_flight.status = status
         if self._collector is not None:
             self._collector.begin(status, headers)
-        for name, value in headers:
-            if name == b"content-type":
-                self._content_type = value.decode("latin-1")
+        self._content_type = _value(headers, b"content-type")
+        if self._is_metered or not 200 <= status < 300:
+            self._reading = Reading(status, self._content_type, _decode_of(headers))
 
     def write(self, data: bytes) -> None:
         """Note a piece of the answer's body."""
@@ -93,13 +98,15 @@ class Meter:
             self._first_byte = trio.current_time() - self._came_at
         if self._in_flight is not None:
             self._in_flight.bytes_sent += len(data)
+        if self._reading is not None:
+            self._reading.feed(data)
         if self._collector is not None:
             self._collector.write(data)
 
     def fail(self, status: int, why: str) -> None:
         """Note that the request has come to ``status``, and why."""
         self._status = status
-        self._error = why.partition("\n")[0][:_ERROR_CHARS]
+        self._error = _line(why)
 
     def finish(self) -> None:
         """Tell of the request, which is over."""
@@ -107,7 +114,8 @@ class Meter:
             return  # it was led to another path: it was none to a model
         if self._in_flight is not None and self._in_flight.phase == "waiting":
             self._note_wait()
-        target, headers = self._target, self._services.config.session_headers
+        target, headers = self._target, list(self._scope["headers"])
+        usage, error = self._read()
         self._services.finished(
             Finished(
                 id=self._in_flight.id if self._in_flight is not None else 0,
@@ -123,13 +131,23 @@ class Meter:
                 queued=self._queued,
                 loaded=self._loaded,
                 first_byte=self._first_byte,
-                error=self._error,
-                session=session_of(self._scope["headers"], headers),
+                usage=usage,
+                error=error,
+                key=self._services.keys.name_of(headers),
+                session=session_of(headers, self._services.config.session_headers),
                 selector=self._selector,
                 priority=self._priority(),
                 collected=self._collector,
             )
         )
+
+    def _read(self) -> tuple[Usage, str | None]:
+        """Return what the server said of tokens, and what went wrong."""
+        if self._reading is None:
+            return UNKNOWN, self._error
+        self._reading.finish()
+        said = self._reading.error()
+        return self._reading.usage(), self._error or (said and _line(said))
 
     def _priority(self) -> int | None:
         if self._target is None or isinstance(self._target, PeerModel):
@@ -204,13 +222,43 @@ def metered(
         meter.finish()
 
 
-def session_of(headers: Iterable[Header], names: Sequence[str]) -> str | None:
+def session_of(headers: Sequence[Header], names: Sequence[str]) -> str | None:
     """Return the session that a request names by the first of ``names`` that is there."""
-    if not names:
-        return None
-    fields = dict(headers)
     for name in names:
-        text = fields.get(name.lower().encode(), b"").decode("utf-8", "replace").strip()
+        text = _value(headers, name.lower().encode()).strip()
         if text:
-            return "".join(filter(str.isprintable, text[:_SESSION_CHARS]))
+            return "".join(filter(str.isprintable, text))[:_SESSION_CHARS] or None
     return None
+
+
+def _value(headers: Sequence[Header], wanted: bytes) -> str:
+    """Return the first header that is called ``wanted``; empty if there is none."""
+    for name, value in headers:
+        if name == wanted:
+            return value.decode("utf-8", "replace")
+    return ""
+
+
+def _decode_of(headers: Sequence[Header]) -> Decode | None:
+    """Return how to undo the encoding of an answer; None if it has none."""
+    codings = codings_of(headers)
+    if not codings:
+        return None
+    try:
+        return AnswerDecoding(codings).feed
+    except UpstreamFailed as error:
+        return partial(_cannot_decode, error)
+
+
+def _cannot_decode(error: UpstreamFailed, data: bytes) -> Iterable[bytes]:
+    raise error
+
+
+def _line(text: str) -> str:
+    """Return the first line of ``text``, without what could control a terminal, and not too long.
+
+    A server chooses the words of its errors, and a client those of some of ours.
+    """
+    line = text.strip().partition("\n")[0]
+    shown = "".join(char if char.isprintable() else " " for char in line[: _ERROR_CHARS + 1])
+    return shown if len(shown) <= _ERROR_CHARS else shown[:_ERROR_CHARS] + "..."

@@ -10,8 +10,8 @@ class Usage:
     """Tokens and speeds of one answer; None is unknown.
 
     Attributes:
-      prompt: Tokens of the prompt, as the server counts them: llama.cpp's ``timings`` leave out
-        what was cached, the others count it in.
+      prompt: Tokens of the prompt, as the server counts them: OpenAI's ``usage`` counts in what
+        was cached, llama.cpp's ``timings`` and Anthropic's ``usage`` leave it out.
       cached: Tokens of the prompt that the server had still in its cache.
       generated: Tokens of the answer.
       drafted: Tokens that a draft model proposed.

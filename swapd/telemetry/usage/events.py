@@ -1,0 +1,77 @@
+"""Reads what a stream of events says of tokens.  No I/O.
+
+Rule 1: what says nothing of them is searched for four words, and not looked at otherwise.
+Rule 2: what is kept is the line that is under way; not even that, if it is long.
+"""
+
+from __future__ import annotations
+
+import re
+
+from swapd.telemetry.usage.document import SHORT_BYTES
+from swapd.telemetry.usage.said import Account
+from swapd.telemetry.usage.scanner import Scanner
+
+_WANTED = re.compile(rb'"(?:usage|timings|metrics|error)"\s*+:\s*+[{"]')
+_NEEDLES = (b'"usage"', b'"timings"', b'"metrics"', b'"error"')
+_FIELD = b"data:"
+
+
+class Events:
+    """One answer that is a stream of events."""
+
+    def __init__(self, account: Account) -> None:
+        """Have ``account`` told what is said."""
+        self._account = account
+        self._line = b""  # that has begun
+        self._scanner: Scanner | None = None  # of a line that is long
+
+    def feed(self, data: bytes) -> None:
+        """Take the next piece."""
+        if self._scanner is not None:
+            end = data.find(b"\n")
+            self._scanner.feed(data if end < 0 else data[:end])
+            if end < 0:
+                return
+            self._scanner = None
+            data = data[end + 1 :]
+        elif self._line:
+            data = self._line + data
+        end = data.rfind(b"\n") + 1
+        if end:
+            self._read(data, end)
+        self._line = data[end:]
+        if len(self._line) > SHORT_BYTES:
+            self._scan()
+
+    def finish(self) -> None:
+        """Read the last line, which nothing needs to end."""
+        self._read_line(self._line)
+
+    def _read(self, data: bytes, end: int) -> None:
+        """Read the lines before ``end`` that say something."""
+        for needle in _NEEDLES:
+            if needle in data:
+                break
+        else:
+            return
+        at = 0
+        while (hit := _WANTED.search(data, at, end)) is not None:
+            start = data.rfind(b"\n", at, hit.start()) + 1 or at
+            at = data.find(b"\n", hit.end())
+            self._read_line(data[start:at])
+
+    def _read_line(self, line: bytes) -> None:
+        line = line.strip()
+        if line.startswith(_FIELD):
+            self._account.take_text(line[len(_FIELD) :])
+
+    def _scan(self) -> None:
+        line, self._line = self._line.lstrip(), b""
+        is_data = line.startswith(_FIELD)
+        self._scanner = Scanner(self._account.take_member if is_data else _ignore)
+        self._scanner.feed(line[len(_FIELD) :])
+
+
+def _ignore(name: bytes, text: bytes) -> None:
+    """Let pass what a line that is no data says."""
