@@ -27,6 +27,9 @@ from swapd.process.guardian import Guardian
 from swapd.reload import Load, Reloader
 from swapd.servers import Servers
 from swapd.supervisor import Supervisor
+from swapd.telemetry.activity.activity import Activity
+from swapd.telemetry.activity.keeping import keeping_of
+from swapd.telemetry.activity.row import Row
 from swapd.telemetry.finished import Finished
 from swapd.telemetry.lifecycle import Lifecycle
 from swapd.telemetry.logs import Logs
@@ -80,6 +83,7 @@ class App:
         self._guardian = Guardian()
         self._lifecycle = Lifecycle()
         self._logs = Logs()
+        self._activity = Activity(keeping_of(config), on_stored=self._stored)
         self._pools = Pools(config.models)
         self._peers = Peers(config.peers)
         self._servers = Servers(self._guardian, hurry=self._ending.kill)
@@ -93,6 +97,7 @@ class App:
             supervisor=self._supervisor,
             lifecycle=self._lifecycle,
             logs=self._logs,
+            activity=self._activity,
             pools=self._pools,
             peers=self._peers,
             bound=listener.bound,
@@ -119,6 +124,7 @@ class App:
         with trio.open_signal_receiver(*_SIGNALS) as signals:
             async with trio.open_nursery() as guards:  # dies last
                 guards.start_soon(self._heed, signals)
+                await guards.start(self._activity.run)
                 await guards.start(self._guardian.run)
                 async with trio.open_nursery() as models:
                     await models.start(self._supervisor.run, servers)
@@ -196,6 +202,7 @@ class App:
         """Go over to ``config``, in which the processes of ``changed`` are others."""
         wanted = {*newly_preloaded(self._config, config), *(changed & {*config.preload})}
         self._config = config
+        self._activity.reconfigure(keeping_of(config))
         self._pools.reconfigure(config.models)
         self._peers.reconfigure(config.peers)
         self._services.reconfigure(config)
@@ -215,6 +222,10 @@ class App:
 
     def _finished(self, finished: Finished) -> None:
         """Hand on what is known of a request that is over.  Never blocks, never raises."""
+        self._activity.record(finished)
+
+    def _stored(self, rows: Sequence[Row]) -> None:
+        """Tell the world of requests that are remembered from now on."""
 
     def _show(self, transition: Transition) -> None:
         """Tell the world of a change of state."""

@@ -20,6 +20,7 @@ from swapd.policy.paths import Place, find_in_path
 from swapd.policy.profiles import Profiles
 from swapd.policy.selectors import Destination, Selectors, Standing
 from swapd.supervisor import Supervisor
+from swapd.telemetry.activity.activity import Activity
 from swapd.telemetry.finished import Finished
 from swapd.telemetry.inflight import Requests
 from swapd.telemetry.lifecycle import Lifecycle
@@ -48,6 +49,7 @@ class Services:
         supervisor: Supervisor,
         lifecycle: Lifecycle,
         logs: Logs,
+        activity: Activity,
         pools: Pools,
         peers: Peers,
         bound: Bound,
@@ -61,6 +63,7 @@ class Services:
           supervisor: Runs the models.
           lifecycle: Their history.
           logs: Their output.
+          activity: The requests that are remembered.
           pools: The connections to their servers.
           peers: The connections to others.
           bound: Where swapd listens.
@@ -70,6 +73,7 @@ class Services:
         self.supervisor = supervisor
         self.lifecycle = lifecycle
         self.logs = logs
+        self.activity = activity
         self.dispatch = Dispatch(supervisor, pools, peers)
         self.requests = Requests()
         self.starts = Starts()

@@ -20,6 +20,9 @@ from swapd.policy.outlook import Outlook, outlook
 from swapd.policy.scheduler import Scheduler
 from swapd.policy.seats import Terms
 from swapd.supervisor import ModelView, Supervisor, Waiting
+from swapd.telemetry.activity.activity import Activity
+from swapd.telemetry.activity.keeping import keeping_of
+from swapd.telemetry.activity.row import Row
 from swapd.telemetry.finished import Finished
 from swapd.telemetry.lifecycle import Lifecycle
 from swapd.telemetry.logs import Logs
@@ -110,6 +113,8 @@ class Floor:
     services: Services
     #: What was told of requests that are over.
     finished: list[Finished]
+    #: What was stored of requests, as it is.
+    stored: list[Row]
 
     async def ask(self, asked: bytes) -> Reply:
         """Send ``asked``, which must end the connection; return the whole answer."""
@@ -161,24 +166,33 @@ async def floor(
 ) -> AsyncIterator[Floor]:
     """Serve model ``name``, whose server runs ``scripts``; ``others`` are top-level settings."""
     finished: list[Finished] = []
+
+    def finish(request: Finished) -> None:
+        finished.append(request)
+        activity.record(request)
+
     models, lifecycle = ReadyModels(), Lifecycle(wall_clock=lambda: 1000.0)
     async with scripted(*scripts) as upstream:
         config = configured(model, upstream.url, name, **others)
+        stored = list[Row]()
+        activity = Activity(keeping_of(config), on_stored=stored.extend)
         pools, peers = Pools(config.models), Peers(config.peers)
         services = Services(
             config,
             supervisor=cast(Supervisor, models),
             lifecycle=lifecycle,
             logs=Logs(),
+            activity=activity,
             pools=pools,
             peers=peers,
             bound=bound,
             closing=trio.Event(),
-            finished=finished.append,
+            finished=finish,
         )
         async with serving(create_app(services)) as served, trio.open_nursery() as nursery:
             nursery.start_soon(services.prompter.run)
-            yield Floor(served, upstream, models, lifecycle, services, finished)
+            await nursery.start(activity.run)
+            yield Floor(served, upstream, models, lifecycle, services, finished, stored)
             lifecycle.close()
             nursery.cancel_scope.cancel()
         pools.forget(ModelId(name))

@@ -1,0 +1,242 @@
+"""Remembers every metered request: takes it at once, has it written in a thread, tells when it is.
+
+Rule 1: whoever hands a request in never waits.  What cannot be kept is counted, and told once.
+Rule 2: a store that fails is tried again until it does not; swapd serves on meanwhile.
+Rule 3: at the end what is left is written, within a bounded time.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import islice
+from typing import TypeVar
+
+import trio
+
+from swapd.errors import CannotStart
+from swapd.telemetry.activity.keeping import Keeping
+from swapd.telemetry.activity.row import Row
+from swapd.telemetry.activity.store import Store
+from swapd.telemetry.finished import Finished
+
+_log = logging.getLogger("swapd.activity")
+
+_T = TypeVar("_T")
+
+#: How many requests may wait to be written; at 1,000 a second that is how long a disk may stall.
+QUEUE = 8192
+
+#: How many are written in one transaction.
+BATCH = 512
+
+#: Seconds in which requests gather, so that many cost one write.
+LINGER = 0.03
+
+#: Seconds after which a store that failed is tried again.
+RETRY = 5.0
+
+#: Seconds between two looks at what has become too old.
+PRUNE_EVERY = 600.0
+
+#: Seconds that the last rows may take at the end.
+LAST_WRITE = 3.0
+
+#: How many questions are answered at once; each may read a million rows.
+READERS = 2
+
+
+class Activity:
+    """The requests that are remembered."""
+
+    def __init__(
+        self,
+        keeping: Keeping,
+        *,
+        on_stored: Callable[[Sequence[Row]], None],
+        wall_clock: Callable[[], float] = time.time,  # noqa: TID251  of rows that people see
+    ) -> None:
+        """Remember by ``keeping`` as soon as ``run`` does.
+
+        Args:
+          keeping: Where, and which.
+          on_stored: Told of rows as soon as they can be found, on the event loop.
+          wall_clock: Gives Unix seconds.
+        """
+        self._keeping = keeping
+        self._on_stored = on_stored
+        self._wall_clock = wall_clock
+        self._store: Store | None = None
+        self._waiting: deque[Finished] = deque()
+        self._lost = 0
+        self._fails = False
+        self._ending = False
+        self._woken = trio.Event()
+        self._asked = trio.Event()  # somebody wants to read what waits to be written
+        self._written = trio.Event()
+        self._writer = trio.CapacityLimiter(1)
+        self._readers = trio.CapacityLimiter(READERS)
+
+    def record(self, finished: Finished) -> None:
+        """Remember ``finished``, if it is one of those that are.  Never blocks."""
+        if not finished.is_metered:
+            return
+        if len(self._waiting) < QUEUE:
+            self._waiting.append(finished)
+            self._woken.set()
+        else:
+            self._lose(1)
+
+    def reconfigure(self, keeping: Keeping) -> None:
+        """Remember by ``keeping`` from now on; a file is opened only if it is another."""
+        self._keeping = keeping
+        self._woken.set()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Write until cancelled, and then what is left.
+
+        Args:
+          task_status: Started when the store is open.
+
+        Raises:
+          CannotStart: The store cannot be opened.
+        """
+        self._store = await trio.to_thread.run_sync(Store, self._keeping.path)
+        patience = trio.CancelScope(shield=True)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._write_within, patience)
+            task_status.started()
+            try:
+                await trio.sleep_forever()
+            finally:
+                self._ending = True
+                self._woken.set()
+                self._asked.set()
+                patience.deadline = trio.current_time() + LAST_WRITE
+
+    async def read(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Return what ``query`` finds in the store, also of what was just handed in.
+
+        Raises:
+          sqlite3.Error: The store cannot be read now.
+        """
+        assert self._store is not None, "run() has opened it"
+        if self._waiting and not self._fails:
+            self._asked.set()
+            with trio.move_on_after(LAST_WRITE):
+                await self._written.wait()
+        return await trio.to_thread.run_sync(
+            partial(_read, self._store, query), abandon_on_cancel=True, limiter=self._readers
+        )
+
+    async def _write_within(self, patience: trio.CancelScope) -> None:
+        with patience:
+            while not self._ending or self._waiting:
+                await self._gather()
+                await self._follow()
+                if not await self._write() and self._ending:
+                    break
+            assert self._store is not None
+            await self._do(self._store.close)
+        if self._waiting:
+            _log.error("swapd ends: %d requests are not remembered", len(self._waiting))
+
+    async def _gather(self) -> None:
+        """Wait for requests, or for the time to look after the old ones."""
+        with trio.move_on_after(PRUNE_EVERY) as idle:
+            await self._woken.wait()
+        self._woken = trio.Event()
+        if idle.cancelled_caught:
+            assert self._store is not None
+            self._store.recount()
+        elif self._waiting:
+            with trio.move_on_after(LINGER):
+                await self._asked.wait()
+
+    async def _follow(self) -> None:
+        """Go over to another file if there is to be one; keep the old one if it cannot be used."""
+        assert self._store is not None
+        if self._keeping.path == self._store.path:
+            return
+        path, former = self._keeping.path, self._store
+        await self._write()  # what came before the change belongs to the old one
+        try:
+            self._store = await self._do(partial(Store, path))
+        except CannotStart as error:
+            _log.error("requests are remembered as before: %s", error)
+            self._keeping = Keeping(former.path, self._keeping.retention)
+        else:
+            await self._do(former.close)
+            _log.info("requests are remembered in %s from now on", path or "memory")
+
+    async def _write(self) -> bool:
+        """Write what waits and forget what is too old; tell whether that was possible."""
+        try:
+            while await self._write_batch() or self._waiting:
+                pass
+        except sqlite3.Error as error:
+            await self._fail(error)
+            return False
+        self._recover()
+        return True
+
+    async def _write_batch(self) -> bool:
+        """Write some of what waits, forget some of what is too old; tell if there may be more."""
+        assert self._store is not None
+        batch = list(islice(self._waiting, BATCH))
+        work = partial(self._store.work, batch, self._keeping.retention, self._wall_clock())
+        done = await self._do(work)
+        for _ in batch:
+            self._waiting.popleft()
+        if done.rows:
+            self._on_stored(done.rows)
+        if not self._waiting:
+            self._announce()
+        return done.may_prune
+
+    def _announce(self) -> None:
+        """Let all read who wait for what is written."""
+        self._asked = trio.Event()
+        self._written.set()
+        self._written = trio.Event()
+
+    async def _fail(self, error: sqlite3.Error) -> None:
+        if not self._fails:
+            self._fails = True
+            _log.error(
+                "requests cannot be remembered: %s: %s; it is tried again every %d s",
+                self._keeping.path or "memory",
+                error,
+                RETRY,
+            )
+        self._announce()
+        with trio.move_on_after(RETRY):
+            while not self._ending:
+                await self._woken.wait()
+                self._woken = trio.Event()
+        self._woken.set()
+
+    def _recover(self) -> None:
+        if self._fails:
+            _log.info("requests are remembered again; %d are lost", self._lost)
+        elif self._lost:
+            _log.warning("%d requests are not remembered", self._lost)
+        self._fails, self._lost = False, 0
+
+    async def _do(self, what: Callable[[], _T]) -> _T:
+        """Do ``what`` in the writer's thread; at the end of all patience it is left to itself."""
+        return await trio.to_thread.run_sync(what, abandon_on_cancel=True, limiter=self._writer)
+
+    def _lose(self, count: int) -> None:
+        if not self._lost:
+            _log.error("requests come faster than they can be remembered: some are lost")
+        self._lost += count
+
+
+def _read(store: Store, query: Callable[[sqlite3.Connection], _T]) -> _T:
+    with store.reading() as connection:
+        return query(connection)

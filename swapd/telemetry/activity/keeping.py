@@ -1,0 +1,38 @@
+"""Where requests are remembered, and which: what the configuration says of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from swapd.config.schema import Config
+
+_DAY = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What is remembered: the newest rows, and none that is older; 0 is no limit."""
+
+    rows: int = 0
+    seconds: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """Where requests are remembered, and which.
+
+    Attributes:
+      path: The file; None is in memory.
+      retention: Which requests.
+    """
+
+    path: Path | None
+    retention: Retention
+
+
+def keeping_of(config: Config) -> Keeping:
+    """Return where ``config`` wants requests to be remembered, and which."""
+    if (store := config.store) is None:
+        return Keeping(None, Retention(rows=config.metrics_max_in_memory))
+    return Keeping(Path(store.path), Retention(store.max_rows, store.max_days * _DAY))

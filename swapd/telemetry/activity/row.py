@@ -1,0 +1,161 @@
+"""One remembered request: what llama-swap remembers of it, and what swapd adds."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from swapd.telemetry.finished import Finished
+from swapd.telemetry.usage.usage import UNKNOWN, Usage
+
+#: What SQLite stores.
+Value: TypeAlias = int | float | str | None
+
+#: The largest integer that SQLite stores.
+_LARGEST = 2**63 - 1
+
+#: Characters of a text that are kept; none that a person wrote is longer.
+_LONGEST_TEXT = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What swapd alone remembers; None is unknown.
+
+    Attributes:
+      started: When its head was there, in Unix seconds.
+      duration: Seconds from its head to its end.
+      queued: Seconds that it waited for others.
+      loaded: Seconds that it waited while its model was started.
+      first_byte: Seconds from its head to the first byte of the answer's body.
+      usage: What its server said of tokens.
+      key: The name of the API key that it brought.
+      session: The session that it named.
+      selector: The selector that chose its model.
+      priority: The priority that it was queued with.
+    """
+
+    started: float
+    duration: float
+    queued: float
+    loaded: float
+    first_byte: float | None
+    usage: Usage
+    key: str | None
+    session: str | None
+    selector: str | None
+    priority: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One remembered request, with numbers as llama-swap knows them.
+
+    Attributes:
+      id: Counts the rows of a store; none is given twice.
+      created: When it was over, in Unix seconds.
+      model: The model's ID, or the full name of a peer's.
+      path: As the client asked, without the query.
+      content_type: Of the answer; empty if there was none.
+      status: What the client got.
+      cached: Of these five, -1 is unknown; all are 0 if the server said nothing at all.
+      drafted: Tokens that a draft model proposed.
+      accepted: Tokens of those that were taken.
+      prompt: Tokens of the prompt.
+      generated: Tokens of the answer.
+      prompt_per_second: Speed of reading the prompt, unknown as above.
+      generated_per_second: Speed of generating, unknown as above.
+      duration_ms: From its head to its end, or what the server took if it says more.
+      error: Why it failed; empty if it did not.
+      metadata: A JSON object, or empty.
+      own: None of a row that llama-swap wrote.
+    """
+
+    id: int
+    created: int
+    model: str
+    path: str
+    content_type: str
+    status: int
+    cached: int
+    drafted: int
+    accepted: int
+    prompt: int
+    generated: int
+    prompt_per_second: float
+    generated_per_second: float
+    duration_ms: int
+    error: str
+    metadata: str
+    own: Own | None = None
+
+
+def row_of(number: int, finished: Finished) -> Row:
+    """Return ``finished`` as it is remembered under ``number``."""
+    usage = finished.usage
+    # llama-swap writes -1 for what an answer leaves out, and zeros if it says nothing.
+    unknown = 0 if usage == UNKNOWN else -1
+    return Row(
+        id=number,
+        created=int(finished.time),
+        model=_text(finished.model),
+        path=_text(finished.path),
+        content_type=_text(finished.content_type),
+        status=finished.status,
+        cached=_whole(usage.cached, unknown),
+        drafted=_whole(usage.drafted, unknown),
+        accepted=_whole(usage.accepted, unknown),
+        prompt=_whole(usage.prompt, unknown),
+        generated=_whole(usage.generated, unknown),
+        prompt_per_second=_real(usage.prompt_per_second, unknown),
+        generated_per_second=_real(usage.generated_per_second, unknown),
+        duration_ms=int(max(finished.duration * 1000, _real(usage.served_ms, 0))),
+        error=_text(finished.error or ""),
+        metadata=_metadata(finished),
+        own=_own(finished),
+    )
+
+
+def _own(finished: Finished) -> Own:
+    return Own(
+        started=finished.time - finished.duration,
+        duration=finished.duration,
+        queued=finished.queued,
+        loaded=finished.loaded,
+        first_byte=finished.first_byte,
+        usage=finished.usage,
+        key=_optional_text(finished.key),
+        session=_optional_text(finished.session),
+        selector=_optional_text(finished.selector),
+        priority=finished.priority,
+    )
+
+
+def _metadata(finished: Finished) -> str:
+    """Return what llama-swap keeps beside its columns, by its names."""
+    known: dict[str, str] = {}
+    if finished.priority is not None:
+        known["fifo_priority"] = str(finished.priority)
+    if finished.selector is not None:
+        known["selector"] = finished.selector
+    return json.dumps(known) if known else ""
+
+
+def _whole(given: int | None, unknown: int) -> int:
+    return unknown if given is None else max(-_LARGEST, min(given, _LARGEST))
+
+
+def _real(given: float | None, unknown: int) -> float:
+    """Return ``given``; what no JSON can say is unknown, too."""
+    return float(unknown) if given is None or not math.isfinite(given) else given
+
+
+def _text(given: str) -> str:
+    """Return ``given`` as it can be stored: in characters that UTF-8 has."""
+    return given[:_LONGEST_TEXT].encode(errors="replace").decode()
+
+
+def _optional_text(given: str | None) -> str | None:
+    return None if given is None else _text(given)

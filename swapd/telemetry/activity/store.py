@@ -1,0 +1,183 @@
+"""Rows in SQLite: a file, or memory.  Everything here blocks; activity.py has it done in threads.
+
+Rule 1: one thread at a time writes, by the one connection that may.
+Rule 2: a file is read by connections of the moment, which see what was committed and never wait
+for the writer; memory has only one connection, so reading and writing take turns.
+Rule 3: nothing takes long: rows are written and deleted some at a time, each time whole or not.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Lock
+
+from swapd.errors import CannotStart
+from swapd.telemetry.activity.columns import OWN_COLUMNS, PEER_COLUMNS, own_values, peer_values
+from swapd.telemetry.activity.keeping import Retention
+from swapd.telemetry.activity.row import Row, row_of
+from swapd.telemetry.activity.schema import prepare
+from swapd.telemetry.finished import Finished
+
+#: How many rows are deleted in one transaction.
+CHUNK = 1000
+
+#: Seconds that a lock of another program is waited for.
+_PATIENCE = 2.0
+
+
+def _insert(table: str, columns: Sequence[str]) -> str:
+    marks = ", ".join("?" * len(columns))
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"
+
+
+_INSERT = _insert("activity", PEER_COLUMNS[1:])
+_INSERT_OWN = _insert("swapd_activity", OWN_COLUMNS)
+_OLDEST = "SELECT id FROM activity ORDER BY id LIMIT ?"
+_AGED = "SELECT id FROM activity WHERE ts_created < ? ORDER BY ts_created LIMIT ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Rows that were added, and whether there may be more to delete."""
+
+    rows: Sequence[Row]
+    may_prune: bool
+
+
+class Store:
+    """All rows of one file, or of this run of swapd."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Open or make the file at ``path``; None is memory.
+
+        Raises:
+          CannotStart: It cannot be used; the text names it and the reason.
+        """
+        self.path = path
+        self._memory = Lock()
+        self._count: int | None = None  # of rows; None is to be counted
+        try:
+            self._writing = self._connect("rwc")
+        except sqlite3.Error as error:
+            raise CannotStart(f"store.path: {path}: {error}") from error
+        try:
+            self._prepare()
+        except BaseException:
+            self._writing.close()
+            raise
+
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        where = f"{self.path.absolute().as_uri()}?mode={mode}" if self.path else ":memory:"
+        return sqlite3.connect(
+            where,
+            uri=True,
+            timeout=_PATIENCE,
+            isolation_level=None,  # transactions are begun where they are meant
+            check_same_thread=False,  # one thread at a time, but not always the same
+        )
+
+    def _prepare(self) -> None:
+        try:
+            (mode,) = self._writing.execute("PRAGMA journal_mode = WAL").fetchone()
+            # Safe in WAL whatever happens to swapd; a loss of power costs the last rows at most.
+            self._writing.execute("PRAGMA synchronous = NORMAL")
+            prepare(self._writing)
+        except (sqlite3.Error, CannotStart) as error:
+            raise CannotStart(f"store.path: {self.path}: {error}") from error
+        if self.path is not None and mode != "wal":
+            raise CannotStart(
+                f"store.path: {self.path}: SQLite cannot use its write-ahead log there; put the"
+                " file on a disk of this machine"
+            )
+
+    def work(self, finished: Sequence[Finished], keep: Retention, now: float) -> Done:
+        """Add a row for each of ``finished``, and delete some that are not kept any more.
+
+        All of it is done or, if it cannot be, nothing.
+
+        Args:
+          finished: In their order.
+          keep: What is remembered.
+          now: In Unix seconds.
+
+        Raises:
+          sqlite3.Error: It cannot be done now.
+        """
+        with self._transaction() as connection:
+            rows = [_add(connection, each) for each in finished]
+            count = None if self._count is None else self._count + len(rows)
+            gone = 0
+            if keep.rows:
+                count = _counted(connection) if count is None else count
+                gone += _delete(connection, _OLDEST, min(CHUNK, max(0, count - keep.rows)))
+            if keep.seconds:
+                gone += _delete(connection, _AGED, int(now - keep.seconds), CHUNK)
+        self._count = None if count is None else count - gone
+        return Done(rows, may_prune=gone >= CHUNK)
+
+    def recount(self) -> None:
+        """Count the rows anew when it matters: another program may have written some."""
+        self._count = None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._turn():
+            self._writing.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writing
+                self._writing.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # SQLite may have rolled back already
+                    self._writing.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for memory's one connection; a file has as many as are wanted."""
+        if self.path is not None:
+            yield
+            return
+        with self._memory:
+            yield
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Open a connection for reading, for the length of the block, in one transaction.
+
+        Raises:
+          sqlite3.Error: It cannot be read now.
+        """
+        if self.path is None:
+            with self._memory:
+                yield self._writing
+            return
+        with closing(self._connect("ro")) as connection:
+            connection.execute("BEGIN")
+            yield connection
+
+    def close(self) -> None:
+        """Give the file back, whole and without a write-ahead log beside it."""
+        with self._turn():
+            self._writing.close()
+
+
+def _add(connection: sqlite3.Connection, finished: Finished) -> Row:
+    draft = row_of(0, finished)
+    number = connection.execute(_INSERT, peer_values(draft)).lastrowid
+    assert number is not None
+    assert draft.own is not None
+    connection.execute(_INSERT_OWN, own_values(number, draft.own))
+    return replace(draft, id=number)
+
+
+def _counted(connection: sqlite3.Connection) -> int:
+    (count,) = connection.execute("SELECT count(*) FROM activity").fetchone()
+    return int(count)
+
+
+def _delete(connection: sqlite3.Connection, which: str, *values: int) -> int:
+    return connection.execute(f"DELETE FROM activity WHERE id IN ({which})", values).rowcount

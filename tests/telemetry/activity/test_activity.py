@@ -1,0 +1,202 @@
+"""Requests are remembered off the event loop, whatever becomes of the store."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from swapd.errors import CannotStart
+from swapd.telemetry.activity.activity import QUEUE, Activity
+from swapd.telemetry.activity.keeping import Keeping, Retention
+from swapd.telemetry.activity.row import Row
+from tests.telemetry.activity.finished import NOW, finished
+
+EVERYTHING = Retention()
+
+
+class Kept:
+    """An activity that runs, and what it has told."""
+
+    def __init__(self, keeping: Keeping) -> None:
+        self.activity = Activity(keeping, on_stored=self.take, wall_clock=lambda: NOW)
+        self.told: list[Row] = []
+        self.news = trio.Event()
+
+    def take(self, rows: Sequence[Row]) -> None:
+        self.told.extend(rows)
+        self.news.set()
+        self.news = trio.Event()
+
+    async def until_told(self, count: int) -> list[Row]:
+        while len(self.told) < count:
+            await self.news.wait()
+        return self.told
+
+    async def ids(self) -> list[int]:
+        return await self.activity.read(_ids)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until ``holds``, which threads see to."""
+    while not holds():
+        await trio.to_thread.run_sync(bool)
+
+
+def _ids(connection: sqlite3.Connection) -> list[int]:
+    return [number for (number,) in connection.execute("SELECT id FROM activity ORDER BY id")]
+
+
+def ids_in(path: Path) -> list[int]:
+    connection = sqlite3.connect(path)
+    try:
+        return _ids(connection)
+    finally:
+        connection.close()
+
+
+@asynccontextmanager
+async def keeping(
+    path: Path | None = None, retention: Retention = EVERYTHING
+) -> AsyncIterator[Kept]:
+    kept = Kept(Keeping(path, retention))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(kept.activity.run)
+        yield kept
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture(params=["memory", "file"])
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
+    return tmp_path / "a.db" if request.param == "file" else None
+
+
+async def test_rows_are_told_when_they_are_there(path: Path | None) -> None:
+    async with keeping(path) as kept:
+        kept.activity.record(finished(model="a"))
+        kept.activity.record(finished(model="b"))
+        told = await kept.until_told(2)
+        assert [(row.id, row.model) for row in told] == [(1, "a"), (2, "b")]
+        assert await kept.ids() == [1, 2]
+
+
+async def test_what_is_not_metered_is_not_remembered() -> None:
+    async with keeping() as kept:
+        kept.activity.record(finished(is_metered=False))
+        kept.activity.record(finished())
+        await kept.until_told(1)
+        assert await kept.ids() == [1]
+
+
+async def test_who_reads_finds_what_was_just_handed_in(path: Path | None) -> None:
+    async with keeping(path) as kept:
+        for count in range(1, 6):
+            kept.activity.record(finished())
+            assert await kept.ids() == [*range(1, count + 1)]
+
+
+async def test_the_last_requests_are_written_at_the_end(tmp_path: Path) -> None:
+    file = tmp_path / "a.db"
+    async with keeping(file) as kept:
+        for _ in range(1500):
+            kept.activity.record(finished())
+    assert ids_in(file) == [*range(1, 1501)]
+    assert not (tmp_path / "a.db-wal").exists()
+
+
+async def test_memory_keeps_the_newest() -> None:
+    async with keeping(retention=Retention(rows=3)) as kept:
+        for _ in range(10):
+            kept.activity.record(finished())
+        await kept.until_told(10)
+        assert await kept.ids() == [8, 9, 10]
+
+
+async def test_a_store_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "none" / "a.db"
+    kept = Kept(Keeping(file, EVERYTHING))
+    with pytest.raises(CannotStart, match=f"store.path: {file}: unable to open database file"):
+        await kept.activity.run()
+
+
+async def test_more_than_can_wait_is_counted_and_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with keeping() as kept:
+        for _ in range(QUEUE + 3):
+            kept.activity.record(finished())
+        await kept.until_told(QUEUE)
+        assert await kept.ids() == [*range(1, QUEUE + 1)]
+        await wait_all_tasks_blocked()
+    assert caplog.messages == [
+        "requests come faster than they can be remembered: some are lost",
+        "3 requests are not remembered",
+    ]
+
+
+async def test_a_store_that_fails_is_tried_again_and_loses_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    caplog.set_level(logging.INFO)
+    file = tmp_path / "a.db"
+    async with keeping(file) as kept:
+        broken = sqlite3.connect(file)
+        broken.execute("ALTER TABLE activity RENAME TO elsewhere")
+        broken.commit()
+        kept.activity.record(finished())
+        await until(lambda: bool(caplog.messages))
+        kept.activity.record(finished())
+        await trio.sleep(60)  # which is many tries
+        assert kept.told == []
+        broken.execute("ALTER TABLE elsewhere RENAME TO activity")
+        broken.commit()
+        broken.close()
+        assert [row.id for row in await kept.until_told(2)] == [1, 2]
+        await until(lambda: len(caplog.messages) > 1)
+    first, second = caplog.messages
+    assert first.startswith(f"requests cannot be remembered: {file}: no such table: ")
+    assert second == "requests are remembered again; 0 are lost"
+
+
+async def test_another_file_is_gone_over_to(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.db", tmp_path / "other.db"
+    async with keeping(one) as kept:
+        kept.activity.record(finished())
+        kept.activity.reconfigure(Keeping(other, EVERYTHING))
+        await kept.until_told(1)
+        await until(other.exists)
+        kept.activity.record(finished())
+        kept.activity.record(finished())
+        await kept.until_told(3)
+    assert (ids_in(one), ids_in(other)) == ([1], [1, 2])
+
+
+async def test_a_file_that_cannot_be_used_leaves_the_old_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "a.db"
+    async with keeping(file) as kept:
+        kept.activity.reconfigure(Keeping(tmp_path / "no" / "b.db", EVERYTHING))
+        kept.activity.record(finished())
+        await kept.until_told(1)
+        assert await kept.ids() == [1]
+    assert [message.partition(":")[0] for message in caplog.messages] == [
+        "requests are remembered as before"
+    ]
+
+
+async def test_other_limits_hold_at_once() -> None:
+    async with keeping() as kept:
+        for _ in range(10):
+            kept.activity.record(finished())
+        await kept.until_told(10)
+        kept.activity.reconfigure(Keeping(None, Retention(rows=2)))
+        ids = await kept.ids()
+        while ids != [9, 10]:
+            ids = await kept.ids()
