@@ -32,7 +32,19 @@ class Directory:
           UnknownModel: There is no such name, or the active profile disables it.
           ModelUnavailable: It is a selector whose targets are all being stopped.
         """
+        return self._find(asked, standing_of, self._choosing)
+
+    def peek(self, asked: str, standing_of: StandingOf) -> Destination:
+        """Return what ``find`` would, and leave the turns of selectors as they are.
+
+        Raises:
+          UnknownModel: As ``find``.
+          ModelUnavailable: As ``find``.
+        """
+        return self._find(asked, standing_of, self._choosing.copied())
+
+    def _find(self, asked: str, standing_of: StandingOf, choosing: Selectors) -> Destination:
         name = self._profiles.meaning(asked)
         if selector := self._selectors.get(name):
-            return self._choosing.choose(selector, standing_of)
+            return choosing.choose(selector, standing_of)
         return Destination(name, self._names.target(name))

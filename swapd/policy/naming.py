@@ -65,11 +65,11 @@ class Names:
         """
         match self.find(name):
             case None if name in self._selectors:
-                raise UnknownModel(f"{name!r} is a selector: ask for one of its targets")
+                raise UnknownModel(f"{name!r} is a selector: name one of its targets")
             case None:
                 raise UnknownModel(self._unknown(name, [*self._local]))
             case PeerModel(peer):
-                message = f"{name!r} is a model of the peer {peer!r}, not one that swapd runs"
+                message = f"{name!r} is a model of the peer {peer!r}, not one of swapd's own"
                 raise UnknownModel(message)
             case model:
                 return model

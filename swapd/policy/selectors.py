@@ -97,6 +97,12 @@ class Selectors:
             case _:
                 assert_never(selector.strategy)
 
+    def copied(self) -> Selectors:
+        """Return one like this: whom that chooses leaves the turns here as they are."""
+        other = Selectors()
+        other._turns = self._turns.copy()
+        return other
+
     def _least_busy(self, selector: Selector, standings: Standings) -> Destination:
         open_ = {choice: how for choice, how in standings.items() if how.is_open}
         if not open_:

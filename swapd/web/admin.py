@@ -41,7 +41,7 @@ def admin_views(services: Services) -> Blueprint:
 
     @views.post("/api/models/load/<path:name>")
     async def load(name: str) -> ResponseReturnValue:
-        model = services.names.resolve(name)
+        model = services.own(name)
         if _is_set("wait"):
             await supervisor.load(model)
             return {"model": model, "state": services.state(model)}

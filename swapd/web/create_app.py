@@ -34,7 +34,7 @@ from swapd.web.models import models_views
 from swapd.web.pages import pages_views
 from swapd.web.passthrough import Passthrough
 from swapd.web.profiles import profiles_views
-from swapd.web.request_log import note
+from swapd.web.request_log import asked, note
 from swapd.web.services import Services
 from swapd.web.websockets import Websockets
 
@@ -92,8 +92,8 @@ def _show_errors(app: Web) -> None:
 
     @app.errorhandler(HTTPException)
     async def show_http_error(error: HTTPException) -> Response:
-        asked = f"{request.method} {request.path}" if has_request_context() else websocket.path
-        message = f"{asked}: {_reason_of_http(error)}"
+        what = asked(request.scope if has_request_context() else websocket.scope)
+        message = f"{what}: {_reason_of_http(error)}"
         methods = error.valid_methods if isinstance(error, MethodNotAllowed) else None
         headers = ((b"allow", ", ".join(sorted(methods)).encode()),) if methods else ()
         return _told(Problem(message, _kind_of_http(error), headers))

@@ -73,6 +73,19 @@ OTHER_HTTP = Kind(505, "invalid_request_error", "http_version_not_supported")
 #: What is said of a head or a body that does not come.
 LATE = Problem("the rest of the request did not come in time", TOO_SLOW)
 
+#: What is said of a websocket that was never one.
+NO_HANDSHAKE = Problem(
+    "this opens no websocket: Sec-WebSocket-Key and Sec-WebSocket-Version belong to it, and"
+    " nothing else may come before the answer",
+    NOT_HTTP,
+)
+OTHER_WEBSOCKETS = Problem(
+    "only version 13 of websockets is spoken here", NOT_HTTP, ((b"sec-websocket-version", b"13"),)
+)
+
+#: What is said to who speaks TLS where plain HTTP is spoken.
+WANTS_PLAIN = Problem("this address speaks no TLS: its URL begins with http://", NOT_HTTP)
+
 #: What is said to who speaks plain HTTP where TLS is spoken.
 WANTS_TLS = Problem("this address speaks TLS: its URL begins with https://", NOT_HTTP)
 
@@ -137,6 +150,18 @@ def envelope(message: str, kind: Kind) -> bytes:
     """
     error = {"message": message, "type": kind.type, "param": None, "code": kind.code}
     return msgspec.json.encode({"src": "swapd", "error": error})
+
+
+def answer_of(problem: Problem) -> tuple[list[Header], bytes]:
+    """Return the headers and the body that tell of ``problem`` and end the connection."""
+    body = envelope(problem.message, problem.kind)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"connection", b"close"),
+        *problem.headers,
+    ]
+    return headers, body
 
 
 def unreadable(status: int) -> Problem:

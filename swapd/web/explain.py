@@ -20,7 +20,7 @@ def explain_views(services: Services) -> Blueprint:
         name = request.args.get("model")
         if not name:
             raise NoModelNamed("name a model: /api/explain?model=NAME")
-        expected = services.supervisor.outlook(services.names.resolve(name))
+        expected = services.supervisor.outlook(services.own(name))
         return {
             "model": expected.model,
             "state": expected.state,

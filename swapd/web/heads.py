@@ -12,7 +12,17 @@ import re
 import h11
 
 from swapd.web import limits
-from swapd.web.errors import HEAD_TOO_LARGE, NOT_HTTP, OTHER_HTTP, TARGET_TOO_LONG, Problem
+from swapd.web.errors import (
+    HEAD_TOO_LARGE,
+    NOT_HTTP,
+    OTHER_HTTP,
+    TARGET_TOO_LONG,
+    WANTS_PLAIN,
+    Problem,
+)
+
+#: How the first message of TLS begins.
+_TLS = b"\x16\x03"
 
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _FOLDED = re.compile(rb"\n[ \t]")
@@ -29,7 +39,16 @@ _UNENDED_LINE = Problem("a line of the request ends with LF alone, not with CR L
 _FOLDED_LINE = Problem("a header field of the request goes on in a second line", NOT_HTTP)
 _TWO_FRAMINGS = Problem("the request has both Content-Length and Transfer-Encoding", NOT_HTTP)
 _OLD_CHUNKED = Problem("Transfer-Encoding does not exist in HTTP/1.0", NOT_HTTP)
+_NO_HOST = Problem("the request has no Host, which HTTP/1.1 demands", NOT_HTTP)
+_TWO_HOSTS = Problem("the request has more than one Host", NOT_HTTP)
+_BROKEN_CHUNK = Problem("the body of the request does not keep to chunked coding", NOT_HTTP)
 _OTHER_HTTP = Problem("only HTTP/1.1 and HTTP/1.0 are spoken here", OTHER_HTTP)
+
+#: What is wrong with the name of the server, by the words of the library.
+_HOSTS = {
+    "Missing mandatory Host: header": _NO_HOST,
+    "Found multiple Host: headers": _TWO_HOSTS,
+}
 
 
 class StrictConnection(h11.Connection):
@@ -49,7 +68,11 @@ class StrictConnection(h11.Connection):
         received = self.trailing_data[0] if is_head or self._is_chunked else b""
         if self.their_state in {h11.MUST_CLOSE, h11.CLOSED} and self.trailing_data[0]:
             return h11.NEED_DATA
-        event = super().next_event()
+        try:
+            event = super().next_event()
+        except h11.RemoteProtocolError as error:
+            self.fault = self._reason_of(error, received if is_head else None)
+            raise
         if isinstance(event, h11.Request):
             self._is_chunked = (b"transfer-encoding", b"chunked") in event.headers
             self.fault = _fault_of_head(self._taken_of(received)) or _fault_of(event)
@@ -63,6 +86,14 @@ class StrictConnection(h11.Connection):
                 self.fault.message, error_status_hint=self.fault.kind.status
             )
         return event
+
+    def _reason_of(self, error: h11.RemoteProtocolError, head: bytes | None) -> Problem | None:
+        """Tell what is wrong in better words than the library's, if we have any."""
+        if error.error_status_hint != NOT_HTTP.status:
+            return None
+        if head is None:
+            return _BROKEN_CHUNK if self._is_chunked else None
+        return WANTS_PLAIN if head.startswith(_TLS) else _HOSTS.get(str(error))
 
     def _taken_of(self, received: bytes) -> bytes:
         return received[: len(received) - len(self.trailing_data[0])]

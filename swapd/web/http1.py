@@ -30,8 +30,9 @@ from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.typing import H11SendableEvent
 
-from swapd.web.errors import LATE, Problem, envelope, unreadable
+from swapd.web.errors import LATE, Problem, answer_of, unreadable
 from swapd.web.heads import StrictConnection
+from swapd.web.request_log import note
 
 #: What comes then is nothing that is answered: after an error, or after the last request.
 _PAST_READING = frozenset({h11.ERROR, h11.MUST_CLOSE, h11.CLOSED})
@@ -115,12 +116,8 @@ class Http1Protocol(H11Protocol):
 
     async def _send_error_response(self, status_code: int) -> None:
         problem = self._problem(status_code)
-        body = envelope(problem.message, problem.kind)
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", b"%d" % len(body)),
-            (b"connection", b"close"),
-        ]
+        note("unreadable request", problem.kind.status, problem.message)
+        headers, body = answer_of(problem)
         head = h11.Response(status_code=problem.kind.status, headers=headers)
         events = (head, h11.Data(data=body), h11.EndOfMessage())
         # In one piece: whoever serves the request may be about to begin its own answer.

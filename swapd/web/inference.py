@@ -25,6 +25,7 @@ from swapd.web.errors import METHOD_NOT_ALLOWED, Problem
 from swapd.web.loading import Loading
 from swapd.web.manner import Manner
 from swapd.web.metering import Meter, metered
+from swapd.web.request_log import asked
 from swapd.web.routes import is_metered, methods_of, upstream_path
 from swapd.web.services import Services
 
@@ -40,11 +41,11 @@ class Inference:
 
     def route_of(self, scope: HTTPScope) -> Relay | None:
         """Return who relays this request, or None if it is no model route."""
-        return self.relay if methods_of(scope["path"]) else None
+        return self.relay if methods_of(scope["path"], scope["raw_path"]) else None
 
     async def relay(self, scope: HTTPScope, client: Client) -> None:
         """Answer one request by its model, or by what prevented that."""
-        if scope["method"] not in methods_of(scope["path"]):
+        if scope["method"] not in methods_of(scope["path"], scope["raw_path"]):
             await refuse_method(scope, client)
             return
         path = scope["path"]
@@ -119,6 +120,6 @@ def _log_choice(found: Destination) -> None:
 
 async def refuse_method(scope: HTTPScope, client: Client) -> None:
     """Tell ``client`` by which methods this route can be asked."""
-    message = f"{scope['method']} {scope['path']}: method not allowed"
-    allow = (b"allow", ", ".join(methods_of(scope["path"])).encode())
+    message = f"{asked(scope)}: method not allowed"
+    allow = (b"allow", ", ".join(methods_of(scope["path"], scope["raw_path"])).encode())
     await tell(Problem(message, METHOD_NOT_ALLOWED, (allow,)), client, Manner.of(scope))

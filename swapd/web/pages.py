@@ -49,6 +49,10 @@ def pages_views(services: Services) -> Blueprint:
     async def without_model() -> ResponseReturnValue:
         return redirect("/ui/")
 
+    @views.route("/upstream", methods=["POST", "PUT", "PATCH", "DELETE"])
+    async def to_no_model() -> ResponseReturnValue:
+        return redirect("/upstream/", 307)
+
     @views.get("/ui")
     async def without_slash() -> ResponseReturnValue:
         return redirect("/ui/", 307)

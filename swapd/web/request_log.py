@@ -24,7 +24,7 @@ def note(what: str, status: int, why: str) -> None:
     Clients choose the words of some reasons: no character of theirs reaches the terminal that
     shows the log and means something to it.
     """
-    line = why.partition("\n")[0]
+    line = why.partition("\n")[0].removeprefix(f"{what}: ")
     shown = "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
     _log.info("%s: %d, %s", what, status, shown)
 

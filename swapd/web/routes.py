@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 #: Their body names the model.
 _POST = frozenset(
     {
@@ -41,12 +43,21 @@ _POST = frozenset(
 #: Their query names the model.
 _GET = frozenset({"/v1/audio/voices", "/sdapi/v1/loras", "/props"})
 
+_SLASH = re.compile(rb"%2f", re.IGNORECASE)
+
 #: Left out upstream: ``/v`` is for servers whose paths have no version.
 _PREFIXES = ("/v/", "/audioapi/")
 
 
-def methods_of(path: str) -> tuple[str, ...]:
-    """Return the methods by which ``path`` reaches a model; none if it is no model route."""
+def methods_of(path: str, raw_path: bytes) -> tuple[str, ...]:
+    """Return the methods by which ``path`` reaches a model; none if it is no model route.
+
+    Args:
+      path: What is asked for.
+      raw_path: The same as the client wrote it, where ``%2F`` is a letter and no slash.
+    """
+    if b"%" in raw_path and _SLASH.search(raw_path):
+        return ()
     by_query = ("GET", "HEAD") if path in _GET else ()
     return (*by_query, "POST") if path in _POST else by_query
 

@@ -113,6 +113,15 @@ class Services:
         """
         return self._directory.find(asked, self._standing)
 
+    def own(self, asked: str) -> ModelId:
+        """Return the model of ours for which a request is now that names ``asked``; count nothing.
+
+        Raises:
+          UnknownModel: There is no such name, the active profile disables it, or it is a peer's.
+          ModelUnavailable: It is a selector whose targets are all being stopped.
+        """
+        return self.names.resolve(self._directory.peek(asked, self._standing).name)
+
     def place(self, path: bytes) -> Place:
         """Return the model that ``path`` begins with, and what follows.
 

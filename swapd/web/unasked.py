@@ -7,18 +7,12 @@ from contextlib import suppress
 import trio
 
 from swapd.web import limits
-from swapd.web.errors import Problem, envelope
+from swapd.web.errors import Problem, answer_of
 
 
 async def answer_unasked(client: trio.SocketStream, problem: Problem) -> None:
     """Send ``problem``; then wait a moment for the client to close, or it would not arrive."""
-    body = envelope(problem.message, problem.kind)
-    fields = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"connection", b"close"),
-        *problem.headers,
-    ]
+    fields, body = answer_of(problem)
     lines = [b"%s: %s\r\n" % field for field in fields]
     head = b"HTTP/1.1 %d \r\n%s\r\n" % (problem.kind.status, b"".join(lines))
     with (

@@ -9,6 +9,7 @@ Rule 4: who is done is told no more.  Hypercorn would wait for it to listen, for
 Rule 5: a close without a code is passed on as such.
 Rule 6: what of a handshake cannot be read is left out.  Hypercorn would end over it, with all that
     it serves.
+Rule 7: what is wrong with a handshake is said.  Hypercorn answers with a status alone.
 """
 
 from __future__ import annotations
@@ -21,14 +22,17 @@ from typing import Any, cast
 
 import trio
 from hypercorn.config import Config
-from hypercorn.protocol.events import Data, Event, Request, StreamClosed
+from hypercorn.protocol.events import Body, Data, EndBody, Event, Request, Response, StreamClosed
 from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
 from hypercorn.typing import ASGIReceiveEvent, ASGISendEvent, WebsocketDisconnectEvent
 from wsproto.events import CloseConnection, Ping
 from wsproto.events import Event as WebsocketEvent
 from wsproto.frame_protocol import CloseReason
+from wsproto.handshake import WEBSOCKET_VERSION
 
 from swapd.web import limits
+from swapd.web.errors import BUG, NO_HANDSHAKE, OTHER_WEBSOCKETS, Problem, answer_of
+from swapd.web.request_log import asked, note
 
 #: Names of extensions and their parameters, which are small numbers.
 _EXTENSIONS = re.compile(rb"(?:[\w\- \t;,]|=[0-9]{1,2}(?![0-9]))*")
@@ -99,6 +103,20 @@ class WebsocketStream(WSStream):
             if event.code == CloseReason.NO_STATUS_RCVD:  # rule 5
                 event = CloseConnection(code=CloseReason.NO_STATUS_RCVD)
         await super()._send_wsproto_event(event)
+
+    async def _send_error_response(self, status_code: int) -> None:
+        problem = self._problem(status_code)
+        note(asked(self.scope), problem.kind.status, problem.message)
+        headers, body = answer_of(problem)
+        await self.send(Response(self.stream_id, headers, problem.kind.status))
+        await self.send(Body(self.stream_id, body))
+        await self.send(EndBody(self.stream_id))
+
+    def _problem(self, status_code: int) -> Problem:
+        if status_code >= 500:
+            return BUG
+        is_other = self.handshake.version not in {None, WEBSOCKET_VERSION}
+        return OTHER_WEBSOCKETS if is_other else NO_HANDSHAKE
 
     async def _send_pings(self) -> None:
         self._heard_at = trio.current_time()

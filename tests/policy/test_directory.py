@@ -24,6 +24,7 @@ peers:
   remote: {proxy: 'http://h:3', models: [far, real]}
 selectors:
   any: {strategy: pin, targets: [variant, hidden]}
+  turns: {strategy: spillover, targets: [real, far]}
 profiles:
   coding:
     pins: {public: variant, off: null, real: hidden, far: any, gpt: remote/real}
@@ -84,3 +85,13 @@ def test_an_active_profile_comes_first_and_once(asked: str, found: Destination) 
 def test_what_means_nothing_now_is_unknown(asked: str, profile: str | None) -> None:
     with pytest.raises(UnknownModel):
         directory(profile).find(asked, idle)
+
+
+def test_a_peek_takes_nobodys_turn() -> None:
+    def loaded(target: Target) -> Standing:
+        return Standing(ModelState.READY, 0)
+
+    asked = directory()
+    assert [asked.peek("turns", loaded).name for _ in range(3)] == ["real"] * 3
+    assert [asked.find("turns", loaded).name for _ in range(2)] == ["real", "far"]
+    assert asked.peek("any", idle) == asked.find("any", idle)

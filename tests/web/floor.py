@@ -49,6 +49,8 @@ class ReadyModels:
         self.held.set()
         #: How many leases are held, or waited for.
         self.leases = 0
+        #: What was loaded without a request.
+        self.loaded: list[ModelId] = []
         self._unloaded = trio.CancelScope()
         self._why = ""
         self.end = End()
@@ -56,6 +58,9 @@ class ReadyModels:
         self.waiting: list[Waiting] = []
         self.changed = trio.Event()
         self.scheduler = _swapping("m", "n")
+
+    def begin_load(self, model: ModelId) -> None:
+        self.loaded.append(model)
 
     @asynccontextmanager
     async def lease(self, model: ModelId) -> AsyncIterator[Lease]:

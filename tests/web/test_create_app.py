@@ -26,10 +26,15 @@ from tests.web.raw import OPEN_WEBSOCKET, receive_until
             OPEN_WEBSOCKET.replace(b"/ws", b"/running"),
             400,
             "bad_request",
-            "/running: this is no websocket",
+            "websocket /running: this is no websocket",
         ),
-        (OPEN_WEBSOCKET, 404, "not_found", "/ws: not found"),
-        (OPEN_WEBSOCKET.replace(b"/ws", b"/props"), 404, "not_found", "/props: not found"),
+        (OPEN_WEBSOCKET, 404, "not_found", "websocket /ws: not found"),
+        (
+            OPEN_WEBSOCKET.replace(b"/ws", b"/props"),
+            404,
+            "not_found",
+            "websocket /props: not found",
+        ),
     ],
     ids=["nowhere", "method", "no_websocket", "a_view", "no_such_websocket", "model_route"],
 )

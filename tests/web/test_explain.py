@@ -54,15 +54,32 @@ async def test_what_a_request_would_cause_is_told() -> None:
         ("", "not_found", "name a model: /api/explain?model=NAME"),
         ("?model=", "not_found", "name a model: /api/explain?model=NAME"),
         ("?model=ms", "model_not_found", "there is no model 'ms'; did you mean 'm'?"),
-        ("?model=sel", "model_not_found", "'sel' is a selector: ask for one of its targets"),
+        (
+            "?model=far",
+            "model_not_found",
+            "'far' is a model of the peer 'p', not one of swapd's own",
+        ),
     ],
 )
 async def test_a_model_must_be_named_that_there_is(query: str, code: str, message: str) -> None:
-    selectors = {"sel": {"strategy": "pin", "targets": ["m"]}}
-    async with floor(selectors=selectors) as web:
+    async with floor(peers={"p": {"proxy": "http://h:1", "models": ["far"]}}) as web:
         reply = await web.ask(get(f"/api/explain{query}"))
         assert (reply.status, reply.error["code"]) == (404, code)
         assert reply.error["message"] == message
+
+
+async def test_names_mean_what_they_mean_to_a_request() -> None:
+    selectors = {"sel": {"strategy": "pin", "targets": ["alias"]}}
+    pins = {"public": "sel", "m": None}
+    async with floor(selectors=selectors, profiles={"p": {"pins": pins}}) as web:
+        reply = await web.ask(get("/api/explain?model=sel"))
+        assert (reply.status, json.loads(reply.body)["model"]) == (200, "m")
+        web.services.profiles.activate("p")
+        reply = await web.ask(get("/api/explain?model=public"))
+        assert (reply.status, json.loads(reply.body)["model"]) == (200, "m")
+        reply = await web.ask(get("/api/explain?model=m"))
+        assert reply.status == 404
+        assert "'m' is disabled by the active profile 'p'" in reply.error["message"]
 
 
 async def test_a_key_is_asked_for() -> None:

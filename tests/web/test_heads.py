@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import random
 from collections.abc import Iterator
 
@@ -134,6 +135,28 @@ async def test_what_can_be_read_in_two_ways_is_refused_with_all_behind_it(
     assert answer.count(b"HTTP/1.1 ") == 1 + body.count(b"HTTP/1.1 ")
     assert "/hidden" not in served_paths
     assert taken == []
+
+
+#: What a client hears that has done the same wrong.
+TOLD = {
+    b"GET / HTTP/1.1\r\n\r\n": "the request has no Host, which HTTP/1.1 demands",
+    REFUSED["two hosts"]: "the request has more than one Host",
+    REFUSED["no chunk"]: "the body of the request does not keep to chunked coding",
+    chunked(b"0\r\n\r\n") + b"nonsense\r\n\r\n": "the request is not valid HTTP",
+    bytes.fromhex("160301020001"): "this address speaks no TLS: its URL begins with http://",
+    REFUSED["two lengths"]: "the request is not valid HTTP",
+}
+
+
+@pytest.mark.parametrize(("sent", "message"), TOLD.items())
+async def test_what_is_no_request_is_told_what_is_wrong(
+    sent: bytes, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="swapd.requests")
+    async with floor() as web:
+        *_, last = (await web.served.ask(sent)).split(b"\r\n\r\n")
+    assert json.loads(last)["error"]["message"] == message
+    assert f"unreadable request: 400, {message}" in caplog.messages
 
 
 @pytest.mark.parametrize(

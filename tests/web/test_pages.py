@@ -41,6 +41,14 @@ async def test_who_comes_to_the_door_is_led_to_the_page(path: str, status: int, 
     assert (reply.status, reply.headers["location"]) == (status, to)
 
 
+async def test_a_request_that_names_no_model_is_told_so_where_models_are() -> None:
+    async with floor() as web:
+        reply = await web.ask(get("/upstream", method=b"POST"))
+        assert (reply.status, reply.headers["location"]) == (307, "/upstream/")
+        reply = await web.ask(get("/upstream/", method=b"POST"))
+        assert (reply.status, reply.error["message"]) == (404, "the path names no model")
+
+
 @pytest.mark.parametrize("path", ["/ui/", "/ui/index.html", "/ui/models", "/ui/models/a/b"])
 async def test_the_page_says_what_runs(path: str) -> None:
     async with floor(model={"name": "<Mo> & co"}) as web:

@@ -28,7 +28,16 @@ BY_QUERY = ("GET", "HEAD")
     ],
 )
 def test_a_path_has_its_methods(path: str, methods: tuple[str, ...]) -> None:
-    assert methods_of(path) == methods
+    assert methods_of(path, path.encode()) == methods
+
+
+@pytest.mark.parametrize("raw", [b"/v1%2Fchat/completions", b"/v1/chat%2fcompletions"])
+def test_an_encoded_slash_is_none(raw: bytes) -> None:
+    assert methods_of("/v1/chat/completions", raw) == ()
+
+
+def test_any_other_letter_may_be_encoded() -> None:
+    assert methods_of("/v1/rerank", b"/v1/r%65rank") == BY_BODY
 
 
 @pytest.mark.parametrize(
@@ -37,7 +46,7 @@ def test_a_path_has_its_methods(path: str, methods: tuple[str, ...]) -> None:
         ("/v1/chat/completions", b"/v1/chat/completions", b"/v1/chat/completions"),
         ("/v1/rerank", b"/v1/r%65rank", b"/v1/r%65rank"),
         ("/v/chat/completions", b"/v/chat/completions", b"/chat/completions"),
-        ("/v/chat/completions", b"/%76%2Fchat/completions", b"/chat/completions"),
+        ("/v/chat/completions", b"/%76/chat/completions", b"/chat/completions"),
         ("/audioapi/v1/tasks/run", b"/audioapi/v1/tasks/run", b"/v1/tasks/run"),
         ("/v1/audio/voices", b"/v1/audio/voices", b"/v1/audio/voices"),
     ],

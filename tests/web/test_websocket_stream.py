@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -256,13 +257,23 @@ async def test_what_of_a_handshake_cannot_be_read_is_left_out(field: bytes) -> N
     assert notes.heard == ["hi"]
 
 
-@pytest.mark.parametrize("field", [b"sec-websocket-version: \xff", b"sec-websocket-key: \xff"])
-async def test_a_handshake_that_lacks_what_it_needs_is_refused(field: bytes) -> None:
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        (b"sec-websocket-version: \xff", "this opens no websocket"),
+        (b"sec-websocket-key: \xff", "this opens no websocket"),
+        (b"sec-websocket-version: 8", "only version 13"),
+    ],
+)
+async def test_a_handshake_that_lacks_what_it_needs_is_refused(field: bytes, said: str) -> None:
     name = field.partition(b":")[0]
     lines = OPEN_WEBSOCKET.split(b"\r\n")
     asked = b"\r\n".join(field if line.startswith(name) else line for line in lines)
     async with serving(app_of(Notes().talk)) as served:
-        assert (await served.ask(asked)).startswith(b"HTTP/1.1 400 ")
+        head, _, body = (await served.ask(asked)).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(body)["error"]["message"].startswith(said)
+    assert (b"sec-websocket-version: 13" in head.lower()) == said.startswith("only version 13")
 
 
 async def test_compression_is_agreed_on_where_it_can_be() -> None:

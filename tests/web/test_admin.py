@@ -1,0 +1,30 @@
+"""What the owner of the box asks: loading and unloading."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from swapd.ids import ModelId
+from tests.web.floor import floor, get
+
+
+@pytest.mark.parametrize("name", ["m", "alias", "sel", "public"])
+async def test_a_name_to_load_means_what_it_means_to_a_request(name: str) -> None:
+    selectors = {"sel": {"strategy": "spillover", "targets": ["alias"]}}
+    async with floor(selectors=selectors, profiles={"p": {"pins": {"public": "sel"}}}) as web:
+        web.services.profiles.activate("p")
+        reply = await web.ask(get(f"/api/models/load/{name}", method=b"POST"))
+        assert (reply.status, json.loads(reply.body)) == (202, {"model": "m"})
+        assert web.models.loaded == [ModelId("m")]
+
+
+async def test_an_unload_names_a_model_itself_whatever_a_profile_says() -> None:
+    selectors = {"sel": {"strategy": "pin", "targets": ["m"]}}
+    async with floor(selectors=selectors, profiles={"p": {"pins": {"public": "m"}}}) as web:
+        web.services.profiles.activate("p")
+        reply = await web.ask(get("/api/models/unload/public", method=b"POST"))
+        assert reply.error["message"] == "there is no model 'public'"
+        reply = await web.ask(get("/api/models/unload/sel", method=b"POST"))
+        assert reply.error["message"] == "'sel' is a selector: name one of its targets"
