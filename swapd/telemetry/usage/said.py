@@ -9,7 +9,6 @@ Rule 3: llama.cpp's ``timings`` go before ``usage``, and vLLM's ``metrics`` add 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -17,8 +16,8 @@ import msgspec
 
 from swapd.telemetry.usage.usage import Usage
 
-#: The largest number of tokens that is believed.
-_MOST_TOKENS = 2**53
+#: The largest number that is believed.
+_MOST = 2**53
 
 _PROMPT = ("prompt_tokens", "input_tokens")
 _GENERATED = ("completion_tokens", "output_tokens")
@@ -57,13 +56,12 @@ class Account:
     def take_text(self, text: bytes) -> bool:
         """Note what a whole JSON object says; return False if it is none."""
         try:
-            said = _decode(text)
+            self._take_all(said := _decode(text))
+            for nest in (said.response, said.message):
+                if bytes(memoryview(nest)[:1]) == b"{":
+                    self._take_all(_decode(nest))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return False
-        self._take_all(said)
-        for nest in (said.response, said.message):
-            if bytes(nest)[:1] == b"{":
-                self._take_all(_decode(nest))
         return True
 
     def take_member(self, name: bytes, text: bytes) -> None:
@@ -155,13 +153,13 @@ def _both(said: Said, first: str, second: str) -> tuple[int | None, int | None]:
 
 def _tokens(given: object) -> int | None:
     number = _number(given)
-    return None if number is None or number > _MOST_TOKENS else int(number)
+    return None if number is None else int(number)
 
 
 def _number(given: object) -> float | None:
     if isinstance(given, bool) or not isinstance(given, int | float):
         return None
-    return given if given >= 0 and math.isfinite(given) else None
+    return given if 0 <= given <= _MOST else None
 
 
 def _per(amount: float, time: float | None) -> float | None:

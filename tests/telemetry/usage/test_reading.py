@@ -1,0 +1,217 @@
+"""What an answer says of tokens, of whatever shape it is, and however it comes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+
+import brotli
+import pytest
+import zstandard
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from swapd.telemetry.usage.document import SHORT_BYTES
+from swapd.telemetry.usage.reading import Decode, Reading
+from swapd.telemetry.usage.usage import UNKNOWN, Usage
+from swapd.upstream.bodies.codings import AnswerDecoding
+from tests.telemetry.usage.answers import ANSWERS, JSON, SSE, Answer
+
+
+def read(
+    pieces: Iterable[bytes],
+    content_type: str = JSON,
+    *,
+    status: int = 200,
+    decode: Decode | None = None,
+) -> Reading:
+    reading = Reading(status, content_type, decode)
+    for piece in pieces:
+        reading.feed(piece)
+    reading.finish()
+    return reading
+
+
+def cut(body: bytes, places: Iterable[int]) -> Iterator[bytes]:
+    start = 0
+    for place in sorted({place % (len(body) + 1) for place in places}):
+        yield body[start:place]
+        start = place
+    yield body[start:]
+
+
+def bare_deflate(body: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-15)
+    return packer.compress(body) + packer.flush()
+
+
+PACKERS: list[tuple[str, Callable[[bytes], bytes]]] = [
+    ("gzip", gzip.compress),
+    ("deflate", zlib.compress),
+    ("deflate", bare_deflate),
+    ("br", brotli.compress),
+    ("zstd", zstandard.ZstdCompressor().compress),
+]
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.name)
+def test_each_shape_is_read(answer: Answer) -> None:
+    reading = read([answer.body], answer.content_type)
+    assert reading.usage() == answer.usage
+    assert reading.error() is None
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=lambda answer: answer.name)
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_pieces_of_any_size_say_the_same(answer: Answer, size: int) -> None:
+    pieces = [answer.body[at : at + size] for at in range(0, len(answer.body), size)]
+    assert read(pieces, answer.content_type).usage() == answer.usage
+
+
+@given(st.sampled_from(ANSWERS), st.lists(st.integers(0, 10_000), max_size=8))
+def test_any_cutting_says_the_same(answer: Answer, places: list[int]) -> None:
+    assert read(cut(answer.body, places), answer.content_type).usage() == answer.usage
+
+
+@given(
+    st.sampled_from(ANSWERS),
+    st.sampled_from(PACKERS),
+    st.lists(st.integers(0, 10_000), max_size=8),
+)
+def test_an_encoded_answer_says_the_same(
+    answer: Answer, packer: tuple[str, Callable[[bytes], bytes]], places: list[int]
+) -> None:
+    coding, pack = packer
+    decode = AnswerDecoding([coding]).feed
+    reading = read(cut(pack(answer.body), places), answer.content_type, decode=decode)
+    assert reading.usage() == answer.usage
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 206])
+def test_every_success_is_read(status: int) -> None:
+    assert read([b'{"usage": {"prompt_tokens": 3}}'], status=status).usage() == Usage(prompt=3)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "error"),
+    [
+        (429, b'{"error": {"message": "rate limited"}, "message": "other"}', "rate limited"),
+        (400, b'{"error": " bad request "}', "bad request"),
+        (400, b'{"message": "nope", "detail": "other"}', "nope"),
+        (404, b'{"detail": "oops"}', "oops"),
+        (422, b'{"detail": [{"msg": "a"}]}', "422 Unprocessable Entity"),
+        (500, b'{"error": {"code": 42}}', "500 Internal Server Error"),
+        (500, b'{"error": {"message": " "}, "detail": "why"}', "why"),
+        (502, b"<h1>Bad Gateway</h1>", "502 Bad Gateway"),
+        (302, b"", "302 Found"),
+        (599, b"[1, 2]", "HTTP 599"),
+        (500, b'{"message": "%s"}' % (b"x" * SHORT_BYTES), "500 Internal Server Error"),
+    ],
+)
+def test_an_error_says_why_and_nothing_of_tokens(status: int, body: bytes, error: str) -> None:
+    for pieces in ([body], [body[:5], body[5:]]):
+        reading = read(pieces, status=status)
+        assert reading.error() == error
+        assert reading.usage() == UNKNOWN
+
+
+def test_what_a_failed_answer_says_of_tokens_does_not_count() -> None:
+    assert read([b'{"usage": {"prompt_tokens": 3}}'], status=500).usage() == UNKNOWN
+
+
+def test_an_error_within_a_stream_is_told_beside_its_tokens() -> None:
+    body = b'data: {"usage": {"prompt_tokens": 3}}\n\ndata: {"error": {"message": "no memory"}}\n\n'
+    reading = read([body], SSE)
+    assert (reading.usage(), reading.error()) == (Usage(prompt=3), "no memory")
+
+
+@pytest.mark.parametrize("where", ["response", "message", None])
+def test_a_long_line_of_a_stream_is_read_too(where: str | None) -> None:
+    said = {"output": 'a"\\' * SHORT_BYTES, "usage": {"output_tokens": 5}}
+    event = said if where is None else {"type": "completed", where: said}
+    body = b'data: {"usage": {"input_tokens": 4}}\n\ndata: %s\n\n' % json.dumps(event).encode()
+    body += b'data: {"usage": {"cache_read_input_tokens": 3}}\n\n'
+    expected = Usage(prompt=4, generated=5, cached=3)
+    for size in (1000, 4096, 65_536, len(body)):
+        pieces = [body[at : at + size] for at in range(0, len(body), size)]
+        assert read(pieces, SSE).usage() == expected
+
+
+def test_a_long_line_that_is_no_data_is_passed_over() -> None:
+    comment = b':{"a": "%s", "usage": {"prompt_tokens": 99}}\n' % (b"x" * SHORT_BYTES)
+    pieces = [comment[:-50], comment[-50:], b'data: {"usage": {"completion_tokens": 2}}\n\n']
+    assert read(pieces, SSE).usage() == Usage(generated=2)
+
+
+@given(st.binary(max_size=200), st.sampled_from([JSON, SSE]), st.sampled_from([200, 500]))
+@example(b'{"message": {"usage": {"a": "\xff"}}}', JSON, 200)
+@example(b'data: {"message": {"usage": {"a": "\xff"}}}\n', SSE, 200)
+@example(b'{"usage": {"prompt_tokens": 1%s}}' % (b"0" * 400), JSON, 200)
+@example(b'{"error": "\xff"}', JSON, 500)
+@example(b"[" * 5000, JSON, 500)
+@example(b'{"usage":' * 5000, JSON, 200)
+def test_nothing_that_comes_does_harm(body: bytes, content_type: str, status: int) -> None:
+    assert read([body], content_type, status=status).usage() == UNKNOWN
+
+
+@pytest.mark.parametrize(("coding", "pack"), PACKERS)
+def test_what_is_packed_too_densely_is_not_read(
+    coding: str, pack: Callable[[bytes], bytes]
+) -> None:
+    unpacked = 0
+
+    def decode(data: bytes) -> Iterator[bytes]:
+        nonlocal unpacked
+        for piece in decoding.feed(data):
+            unpacked += len(piece)
+            yield piece
+
+    decoding = AnswerDecoding([coding])
+    packed = pack(b" " * 64_000_000 + b'{"usage": {"prompt_tokens": 3}}')
+    assert read([packed], decode=decode).usage() == UNKNOWN
+    assert unpacked < 10_000_000 + 64 * len(packed)  # zstandard puts out MB at once
+
+
+def test_what_is_not_encoded_as_it_says_is_not_read() -> None:
+    decode = AnswerDecoding(["gzip"]).feed
+    reading = read([b'{"usage": {"prompt_tokens": 3}}', b"more"], decode=decode)
+    assert (reading.usage(), reading.error()) == (UNKNOWN, None)
+
+
+def embeddings(size: int) -> Iterator[bytes]:
+    """Yield an answer of about ``size`` bytes, in pieces as they are received."""
+    yield b'{"object": "list", "data": ['
+    one = b'{"embedding": [' + b"-0.0123456789, " * 4000 + b'0], "text": "\\"}]"}, '
+    for _ in range(size // len(one)):
+        yield one
+    yield b'{}], "usage": {"prompt_tokens": 8}}'
+
+
+def image(size: int) -> Iterator[bytes]:
+    yield b'{"data": [{"b64_json": "'
+    for _ in range(size // 65_536):
+        yield b"A" * 65_536
+    yield b'"}], "usage": {"input_tokens": 8}}'
+
+
+@pytest.mark.parametrize("answer", [embeddings, image])
+@pytest.mark.parametrize("content_type", [JSON, SSE])
+def test_an_answer_of_100_mb_costs_kilobytes(
+    answer: Callable[[int], Iterator[bytes]], content_type: str
+) -> None:
+    reading = Reading(200, content_type)
+    if content_type == SSE:
+        reading.feed(b"data: ")
+    tracemalloc.start()
+    try:
+        for piece in answer(100_000_000):
+            reading.feed(piece)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    reading.finish()
+    assert reading.usage() == Usage(prompt=8)
+    assert peak < 600_000
