@@ -33,6 +33,8 @@ from swapd.telemetry.activity.row import Row
 from swapd.telemetry.finished import Finished
 from swapd.telemetry.lifecycle import Lifecycle
 from swapd.telemetry.logs import Logs
+from swapd.telemetry.own_log import OwnLog
+from swapd.telemetry.transition_lines import log_transition
 from swapd.upstream.peers import Peers
 from swapd.upstream.pools import Pools
 from swapd.web.create_app import create_app
@@ -75,15 +77,18 @@ class Ending:
 class App:
     """All parts of swapd, put together; ``run`` is the tree of their tasks."""
 
-    def __init__(self, config: Config, load: Load, listener: Listener) -> None:
+    def __init__(
+        self, config: Config, load: Load, listener: Listener, logs: Logs, own_log: OwnLog
+    ) -> None:
         """Serve ``config`` on ``listener``; ``load`` reads it anew when that is asked for."""
         self._config = config
         self._listener = listener
         self._ending = Ending()
         self._guardian = Guardian()
         self._lifecycle = Lifecycle()
-        self._logs = Logs()
         self._activity = Activity(keeping_of(config), on_stored=self._stored)
+        self._logs = logs
+        self._own_log = own_log
         self._pools = Pools(config.models)
         self._peers = Peers(config.peers)
         self._servers = Servers(self._guardian, hurry=self._ending.kill)
@@ -120,6 +125,7 @@ class App:
           watch: Sees changes of the configuration, if it shall be reloaded on a change.
           task_status: Started when requests are answered.
         """
+        self._own_log.enter_trio()
         servers = self._servers.of(self._config.models)
         with trio.open_signal_receiver(*_SIGNALS) as signals:
             async with trio.open_nursery() as guards:  # dies last
@@ -140,6 +146,7 @@ class App:
                     self._ending.cut.set()  # nothing is left to cut: the next step is to kill
                     models.cancel_scope.cancel(reason="shutting down")
                 guards.cancel_scope.cancel(reason="shut down")
+        _log.info("shutdown complete")
 
     async def _heed(self, signals: AsyncIterator[int]) -> None:
         async for number in signals:
@@ -203,6 +210,7 @@ class App:
         wanted = {*newly_preloaded(self._config, config), *(changed & {*config.preload})}
         self._config = config
         self._activity.reconfigure(keeping_of(config))
+        self._own_log.reconfigure(config)
         self._pools.reconfigure(config.models)
         self._peers.reconfigure(config.peers)
         self._services.reconfigure(config)
@@ -218,6 +226,7 @@ class App:
 
     def _preload(self, models: Sequence[ModelId]) -> None:
         for model in models:
+            _log.info("preloading model: %s", model)
             self._supervisor.begin_load(model, Reason.PRELOAD)
 
     def _finished(self, finished: Finished) -> None:
@@ -233,16 +242,7 @@ class App:
         self._services.starts.note(transition)
         if transition.old is ModelState.READY:
             self._pools.forget(transition.model)
-        failed = transition.reason in {Reason.CRASH, Reason.START_FAILED, Reason.HUNG}
-        _log.log(
-            logging.WARNING if failed else logging.INFO,
-            "%s: %s -> %s (%s)%s",
-            transition.model,
-            transition.old,
-            transition.new,
-            transition.reason,
-            f": {transition.detail}" if transition.detail else "",
-        )
+        log_transition(transition, self._config.models.get(transition.model))
 
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

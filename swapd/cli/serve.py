@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,16 @@ from swapd.cli.sources import Sources, exit_on_error, sources_of, with_sources
 
 if TYPE_CHECKING:
     from swapd.config.schema import Config
+    from swapd.telemetry.logs import Logs
+    from swapd.telemetry.own_log import OwnLog
     from swapd.watch import Watch
     from swapd.web.certificate import Certificate
     from swapd.web.listener import Listener
 
 DEFAULT_LISTEN = "127.0.0.1:8080"
+
+#: The descriptor of standard output.
+_STDOUT = 1
 
 
 @click.command()
@@ -40,6 +46,12 @@ DEFAULT_LISTEN = "127.0.0.1:8080"
     help="The private key of the certificate (PEM, not encrypted).",
 )
 @click.option("--watch-config", is_flag=True, help="Reload when a configuration file changes.")
+@click.option(
+    "--log-format",
+    type=click.Choice(["console", "json"]),
+    default="console",
+    help="How swapd's own log is written: for people, or as one JSON object per line.",
+)
 def serve(
     config: tuple[Path, ...],
     config_dir: Path | None,
@@ -48,6 +60,7 @@ def serve(
     tls_cert_file: Path | None,
     tls_key_file: Path | None,
     watch_config: bool,
+    log_format: str,
 ) -> None:
     """Serve the models of a configuration until SIGINT or SIGTERM.
 
@@ -61,7 +74,6 @@ def serve(
     from swapd.web.listener import bind
 
     sources = sources_of(config, config_dir, lenient=lenient)
-    _log_to_stderr()
     with exit_on_error():
         watch = _watch(sources) if watch_config else None
         loaded = sources.load()
@@ -70,27 +82,63 @@ def serve(
         if idle := list(pending(loaded)):
             click.echo(f"warning: without effect in this version: {', '.join(idle)}", err=True)
         raise_descriptor_limit()
-        with bind(listen, _certificate(tls_cert_file, tls_key_file)) as listener:
-            trio.run(_serve, loaded, sources, listener, watch)
+        certificate = _certificate(tls_cert_file, tls_key_file)
+        with bind(listen, certificate) as listener, _logs(loaded, log_format) as logs:
+            trio.run(_serve, loaded, sources, listener, watch, *logs)
 
 
-async def _serve(config: Config, sources: Sources, listener: Listener, watch: Watch | None) -> None:
+async def _serve(
+    config: Config,
+    sources: Sources,
+    listener: Listener,
+    watch: Watch | None,
+    logs: Logs,
+    own_log: OwnLog,
+) -> None:
+    import logging
     from functools import partial
 
     import trio
 
     from swapd.app import App
 
-    app, bound = App(config, sources.load, listener), listener.bound
+    app, bound = App(config, sources.load, listener, logs, own_log), listener.bound
+    log = logging.getLogger("swapd")
     async with trio.open_nursery() as nursery:
         await nursery.start(partial(app.run, watch=watch))
-        click.echo(f"swapd listens on {bound.url}, models: {', '.join(config.models) or 'none'}")
+        here = f"swapd listens on {bound.url}, models: {', '.join(config.models) or 'none'}"
+        log.info("%s", here)
+        if not _is_shown(config):
+            click.echo(here)  # whoever has started swapd wants to know, and may not look elsewhere
         if bound.is_exposed and not config.api_keys:
             click.echo(
                 "warning: every host that reaches this machine can use swapd: set apiKeys,"
                 f" or use --listen 127.0.0.1:{listener.port}",
                 err=True,
             )
+
+
+@contextmanager
+def _logs(config: Config, form: str) -> Iterator[tuple[Logs, OwnLog]]:
+    """Have swapd's own log written, and give it and all logs, for the length of the block."""
+    from swapd.telemetry.log_lines import LogFormat
+    from swapd.telemetry.log_output import Output
+    from swapd.telemetry.logs import Logs
+    from swapd.telemetry.own_log import OwnLog
+
+    with Output(_STDOUT) as output:
+        logs = Logs(config.logging.to_stdout, output.write)
+        own_log = OwnLog(LogFormat(form), config, logs.say)
+        with own_log.installed():
+            yield logs, own_log
+
+
+def _is_shown(config: Config) -> bool:
+    """Tell whether what swapd says of its doings goes to standard output."""
+    from swapd.config.observing import LogLevel, LogTo
+
+    shows_ours = config.logging.to_stdout in {LogTo.PROXY, LogTo.BOTH}
+    return shows_ours and config.logging.level in {LogLevel.DEBUG, LogLevel.INFO}
 
 
 def _certificate(certificate: Path | None, key: Path | None) -> Certificate | None:
@@ -109,13 +157,3 @@ def _watch(sources: Sources) -> Watch:
     from swapd.watch import Watch
 
     return Watch(sources.watched)
-
-
-def _log_to_stderr() -> None:
-    import logging
-
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)-7s %(message)s"
-    )
-    # It tells of each change in a watched folder: with our own log in it, of its own telling.
-    logging.getLogger("watchfiles").setLevel(logging.WARNING)

@@ -34,6 +34,7 @@ def newly_preloaded(old: Config, new: Config) -> tuple[ModelId, ...]:
 def only_at_start(old: Config, new: Config) -> Iterator[str]:
     """Yield the keys whose change takes effect at the next start only."""
     for key, before, after in (
+        ("logToStdout", old.logging.to_stdout, new.logging.to_stdout),
         ("server.shutdownGrace", old.server.shutdown_grace, new.server.shutdown_grace),
     ):
         if before != after:

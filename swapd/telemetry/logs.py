@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from swapd.config.observing import LogTo
 from swapd.ids import ModelId
 from swapd.telemetry.log_stream import LogStream
 from swapd.telemetry.ring import Ring
@@ -72,16 +73,27 @@ class Confluence(LogStream):
     def __init__(self) -> None:
         """Begin with an empty log."""
         super().__init__()
+        self._outlet = _Outlet(self.write)
+
+    def pour(self, source: object, data: bytes) -> None:
+        """Add what ``source`` says."""
+        self._outlet.pour(source, data)
+
+
+class _Outlet:
+    """Where what several sources say is written; a line is ended before another source has one."""
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
         self._latest: object = None
         self._is_amid_line = False
 
     def pour(self, source: object, data: bytes) -> None:
-        """Add what ``source`` says."""
         if self._is_amid_line and source is not self._latest:
             data = b"\n" + data
         self._latest = source
         self._is_amid_line = not data.endswith(b"\n")
-        self.write(data)
+        self._write(data)
 
 
 class Logs:
@@ -93,11 +105,16 @@ class Logs:
       everything: Both.
     """
 
-    def __init__(self) -> None:
-        """Begin with empty logs."""
+    def __init__(
+        self, to_stdout: LogTo = LogTo.NONE, write: Callable[[bytes], None] = lambda _: None
+    ) -> None:
+        """Begin with empty logs; call ``write`` with what ``to_stdout`` says."""
         self.proxy = LogStream()
         self.upstream = Confluence()
         self.everything = Confluence()
+        self._outlet = _Outlet(write)
+        self._shows_proxy = to_stdout in {LogTo.PROXY, LogTo.BOTH}
+        self._shows_upstream = to_stdout in {LogTo.UPSTREAM, LogTo.BOTH}
         self._models: dict[ModelId, ModelLog] = {}
 
     def of(self, model: ModelId) -> ModelLog:
@@ -110,6 +127,8 @@ class Logs:
         """Add a line of swapd's own, with its end."""
         self.proxy.write(line)
         self.everything.pour(self.proxy, line)
+        if self._shows_proxy:
+            self._outlet.pour(self.proxy, line)
 
     def close(self) -> None:
         """End whatever is being read; writing goes on."""
@@ -119,6 +138,8 @@ class Logs:
     def _take(self, model: ModelId, data: bytes) -> None:
         self.upstream.pour(model, data)
         self.everything.pour(model, data)
+        if self._shows_upstream:
+            self._outlet.pour(model, data)
 
 
 def _visible(line: str) -> str:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swapd.config.observing import LogTo
 from swapd.ids import ModelId
 from swapd.telemetry.log_stream import HISTORY_BYTES
 from swapd.telemetry.logs import (
@@ -159,3 +160,24 @@ async def test_every_log_ends_when_all_are_closed() -> None:
         with log.subscribe() as pieces:
             logs.close()
             assert [piece async for piece in pieces] == []
+
+
+@pytest.mark.parametrize(
+    ("to_stdout", "written"),
+    [
+        (LogTo.PROXY, b"own\n"),
+        (LogTo.UPSTREAM, b"half and half\n"),
+        (LogTo.BOTH, b"half\nown\n and half\n"),
+        (LogTo.NONE, b""),
+    ],
+)
+def test_what_goes_to_standard_output_is_chosen_and_nothing_else_changes_by_it(
+    to_stdout: LogTo, written: bytes
+) -> None:
+    pieces: list[bytes] = []
+    logs = Logs(to_stdout, pieces.append)
+    logs.of(ModelId("m")).write(b"half")
+    logs.say(b"own\n")
+    logs.of(ModelId("m")).write(b" and half\n")
+    assert b"".join(pieces) == written
+    assert logs.everything.history() == b"half\nown\n and half\n"

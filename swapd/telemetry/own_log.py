@@ -1,0 +1,126 @@
+"""swapd's own log: whatever is said by ``logging`` in this process goes one way, through here.
+
+Rule 1: no key that the configuration holds is ever written, whoever says it.
+Rule 2: what other libraries say is written from a warning on: some would tell what they handle.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+import trio
+
+from swapd.config.observing import LogLevel
+from swapd.config.schema import Config
+from swapd.telemetry.log_lines import LogFormat, lines_of
+
+#: Above it everything is ours.
+_OURS = "swapd"
+
+_LEVELS = {
+    LogLevel.DEBUG: logging.DEBUG,
+    LogLevel.INFO: logging.INFO,
+    LogLevel.WARN: logging.WARNING,
+    LogLevel.ERROR: logging.ERROR,
+}
+
+#: The words for levels, by the ones that ``logging`` has.
+_WORDS = {"WARNING": "WARN", "CRITICAL": "ERROR"}
+
+#: Shorter keys are parts of words.
+_SHORTEST_SECRET = 8
+
+
+class OwnLog:
+    """Takes what is logged while it is ``installed``, and says it in lines."""
+
+    def __init__(self, form: LogFormat, config: Config, say: Callable[[bytes], None]) -> None:
+        """Call ``say`` with each line, in Trio's thread if there is one.
+
+        Args:
+          form: How lines are written.
+          config: Says what is written, how lines say the time, and what no line may hold.
+          say: Must not block, nor log.
+        """
+        self._form = form
+        self._say = say
+        self._token: trio.lowlevel.TrioToken | None = None
+        self.handler = _Handler(self._take)
+        self.reconfigure(config)
+
+    def reconfigure(self, config: Config) -> None:
+        """Go by ``config`` from now on."""
+        self.handler.lines = lines_of(self._form, config.logging.time_format)
+        keys = (*config.api_keys, *(peer.api_key for peer in config.peers.values()))
+        self._secrets = [key for key in keys if len(key) >= _SHORTEST_SECRET]
+        logging.getLogger(_OURS).setLevel(_LEVELS[config.logging.level])
+
+    def enter_trio(self) -> None:
+        """Have all lines said in this thread, whichever they come from."""
+        self._token = trio.lowlevel.current_trio_token()
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Take what is logged, for the length of the block."""
+        root = logging.getLogger()
+        root.setLevel(logging.WARNING)
+        root.addHandler(self.handler)
+        try:
+            yield
+        finally:
+            root.removeHandler(self.handler)
+
+    def _take(self, line: str) -> None:
+        for secret in self._secrets:
+            if secret in line:
+                line = line.replace(secret, "***")
+        data = line.encode(errors="backslashreplace")
+        if self._token is None or trio.lowlevel.in_trio_run():
+            self._say(data)
+            return
+        try:
+            self._token.run_sync_soon(self._say, data)
+        except trio.RunFinishedError:
+            self._say(data)
+
+
+class _Handler(logging.Handler):
+    """Makes a line of each record, most by way of structlog."""
+
+    def __init__(self, take: Callable[[str], None]) -> None:
+        super().__init__()
+        self.lines = lines_of(LogFormat.CONSOLE, "")
+        self._take = take
+        self.setFormatter(
+            structlog.stdlib.ProcessorFormatter(
+                foreign_pre_chain=[
+                    structlog.stdlib.add_logger_name,
+                    structlog.stdlib.ExtraAdder(),
+                    structlog.processors.format_exc_info,
+                ],
+                processors=[self._line],
+            )
+        )
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._take(self._line_of(record))
+        except Exception:  # noqa: BLE001  as every handler does: a line must not end what it is about
+            self.handleError(record)
+
+    def _line_of(self, record: logging.LogRecord) -> str:
+        if hasattr(record.msg, "fields"):
+            level = _WORDS.get(record.levelname, record.levelname)
+            return self.lines.happened(level, record.created, record.msg)
+        return self.format(record)
+
+    def _line(self, logger: object, name: str, event: MutableMapping[str, Any]) -> str:
+        record = event.pop("_record")
+        event.pop("_from_structlog")
+        event.pop("message", None)  # of another handler's formatter: ``event`` says it
+        level = _WORDS.get(record.levelname, record.levelname)
+        return self.lines.line(level, record.created, str(event.pop("event")), event)
