@@ -14,6 +14,8 @@
 #     ├── UnknownModel       the model is in no configuration
 #     ├── UnknownProfile     the profile is in no configuration
 #     ├── NotLoaded          the model is not loaded, and such a request does not load it
+#     ├── RequestCancelled   somebody who may has cancelled the request
+#     ├── UnknownRequest     no request of that number is under way
 #     ├── TryLater           the same request may succeed later
 #     │   ├── TooManyRequests    the model has as many requests as it may have at once
 #     │   └── ModelUnavailable   not startable, unloaded, or swapd is ending
@@ -90,6 +92,14 @@ class UnknownProfile(RequestError):
 
 class NotLoaded(RequestError):
     """The model is not loaded, and a request of this kind does not load it."""
+
+
+class RequestCancelled(RequestError):
+    """Somebody who may has cancelled the request; to send it again is not what they want."""
+
+
+class UnknownRequest(RequestError):
+    """No request of the number that was given is under way."""
 
 
 class TryLater(RequestError):

@@ -1,14 +1,26 @@
-"""Knows every request that is under way: who asked for which model, since when, how far it is."""
+"""Knows every request that is under way: who asked for which model, since when, how far it is.
+
+Rule 1: a request costs next to nothing while nobody looks: what is told of it is made of what
+    it holds when somebody does.
+Rule 2: bytes are counted and not told: who shows them looks from time to time.
+"""
 
 from __future__ import annotations
 
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+
+import trio
+
+from swapd.errors import RequestCancelled
+from swapd.telemetry.feed import Feed
+
+Header = tuple[bytes, bytes]
 
 
 class Phase(StrEnum):
@@ -20,7 +32,19 @@ class Phase(StrEnum):
     SERVED = "served"
 
 
-@dataclass(slots=True)
+class Step(StrEnum):
+    """What happens to a request, in this order."""
+
+    BEGUN = "begun"
+    #: The wait for its model is over; may come again, if its model died before it could read.
+    ADMITTED = "admitted"
+    #: The head of the answer is there.
+    ANSWERED = "answered"
+    #: It is under way no more.
+    OVER = "over"
+
+
+@dataclass(slots=True, eq=False)
 class InFlight:
     """One request that is under way.
 
@@ -28,11 +52,15 @@ class InFlight:
       id: Counts the requests of this run of swapd.
       model: The model's ID, or the full name of a peer's.
       method: In capitals.
-      path: As the client asked, without the query.
+      path: As the client asked, without the query; below ``/upstream/MODEL``, what follows that.
       client: The client's IP address, or None if it has none.
       since: Since when, in Unix seconds.
+      began: The same in seconds of the monotonic clock.
+      headers: Of the request, as they came.
+      is_websocket: Whether it is a websocket: nobody meters those.
       phase: How far it is.
       status: Of the answer of the model's server; 0 before there is one.
+      answer_headers: Of that answer.
       bytes_sent: How much of that answer's body was passed on.
     """
 
@@ -42,13 +70,53 @@ class InFlight:
     path: str
     client: str | None
     since: float
+    began: float
+    headers: Sequence[Header]
+    is_websocket: bool
+    _news: Feed[tuple[Step, InFlight]]
     phase: Phase = Phase.WAITING
     status: int = 0
+    answer_headers: Sequence[Header] = ()
     bytes_sent: int = 0
+    _scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    _at_cancel: Callable[[], None] | None = None
 
     def admitted(self) -> None:
         """Note that the model serves it from now on."""
         self.phase = Phase.SERVED
+        self.tell(Step.ADMITTED)
+
+    def answered(self, status: int, headers: Sequence[Header]) -> None:
+        """Note the head of the answer."""
+        self.status, self.answer_headers = status, headers
+        self.tell(Step.ANSWERED)
+
+    def tell(self, step: Step) -> None:
+        """Tell whoever listens what has happened."""
+        if self._news:
+            self._news.tell((step, self))
+
+    @contextmanager
+    def cancellable(self, at_cancel: Callable[[], None] | None = None) -> Iterator[None]:
+        """Let it be cancelled while it is in the block, or end it there if it was before.
+
+        ``at_cancel`` is called at the moment when that happens.
+
+        Raises:
+          RequestCancelled: It was cancelled, and the block did not come to its end.
+        """
+        self._at_cancel = at_cancel
+        with self._scope:
+            yield
+        if self._scope.cancelled_caught:
+            raise RequestCancelled(f"the request to {self.model} was cancelled by hand")
+
+    def cancel(self) -> None:
+        """Have it end now, with the word that it was cancelled.  Once is enough."""
+        if not self._scope.cancel_called:
+            self._scope.cancel(reason="cancelled by hand")
+            if self._at_cancel is not None:
+                self._at_cancel()
 
 
 class Requests:
@@ -56,6 +124,8 @@ class Requests:
 
     def __init__(self, wall_clock: Callable[[], float] = time.time) -> None:  # noqa: TID251  shown
         """Know of none; ``wall_clock`` gives Unix seconds."""
+        #: Each step of each request; that it is over when it is not among us any more.
+        self.news: Feed[tuple[Step, InFlight]] = Feed()
         self._wall_clock = wall_clock
         self._ids = itertools.count(1)
         self._requests: dict[int, InFlight] = {}
@@ -63,21 +133,45 @@ class Requests:
 
     @contextmanager
     def track(
-        self, model: str, *, method: str, path: str, client: str | None
+        self,
+        model: str,
+        *,
+        method: str,
+        path: str,
+        client: str | None,
+        headers: Sequence[Header] = (),
+        is_websocket: bool = False,
     ) -> Iterator[InFlight]:
         """Know of a request for the length of the block."""
-        request = InFlight(next(self._ids), model, method, path, client, self._wall_clock())
+        request = InFlight(
+            next(self._ids),
+            model,
+            method,
+            path,
+            client,
+            self._wall_clock(),
+            time.monotonic(),
+            headers,
+            is_websocket,
+            self.news,
+        )
         self._requests[request.id] = request
         self._counts[model] += 1
+        request.tell(Step.BEGUN)
         try:
             yield request
         finally:
             del self._requests[request.id]
             self._counts[model] -= 1
+            request.tell(Step.OVER)
 
     def count(self, model: str) -> int:
         """Count the requests for ``model`` that are under way."""
         return self._counts[model]
+
+    def find(self, number: int) -> InFlight | None:
+        """Return the request of this number, if it is under way."""
+        return self._requests.get(number)
 
     def __iter__(self) -> Iterator[InFlight]:
         """Yield every request that is under way, oldest first."""

@@ -1,7 +1,7 @@
 """Numbers every transition, remembers the newest, and tells all who listen.
 
 Rule 1: whoever listens gets every transition after the snapshot, in order, or is told that
-it was too slow; nothing is lost in silence.
+it was too slow; nothing is lost in silence (telemetry/subscription.py).
 Rule 2: publishing never blocks: one slow listener is its own problem.
 """
 
@@ -10,21 +10,17 @@ from __future__ import annotations
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Self
-
-import trio
 
 from swapd.ids import ModelId
 from swapd.policy.life import ModelState, Transition
+from swapd.telemetry.feed import Feed
+from swapd.telemetry.subscription import Subscription
 
 #: How many transitions a client that comes back may have missed.
 HISTORY = 4096
-
-#: How many a listener may lag behind before it is cut.
-LAG = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,51 +30,6 @@ class Event:
     seq: int
     time: float
     transition: Transition
-
-
-class TooSlow(Exception):
-    """This listener did not keep up; what follows is not told to it."""
-
-
-class Subscription:
-    """The transitions from one moment on, for one listener."""
-
-    def __init__(self, missed: Iterable[Event]) -> None:
-        self._missed = deque(missed)
-        self._overflowed = False
-        self._send, self._receive = trio.open_memory_channel[Event](LAG)
-
-    def tell(self, event: Event) -> None:
-        """Queue ``event``, or give the listener up.  Never blocks."""
-        try:
-            self._send.send_nowait(event)
-        except trio.WouldBlock:
-            self._overflowed = True
-            self._send.close()
-        except trio.ClosedResourceError:
-            pass  # given up already, or over
-
-    def close(self) -> None:
-        """End the stream after what is queued."""
-        self._send.close()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Event:
-        """Return what was missed, then what comes, until the feed is closed.
-
-        Raises:
-          TooSlow: After the last event that was kept for a listener that lags.
-        """
-        if self._missed:
-            return self._missed.popleft()
-        try:
-            return await self._receive.receive()
-        except trio.EndOfChannel:
-            if self._overflowed:
-                raise TooSlow from None
-            raise StopAsyncIteration from None
 
 
 class Lifecycle:
@@ -92,7 +43,9 @@ class Lifecycle:
         self._began = wall_clock()
         self._history: deque[Event] = deque(maxlen=HISTORY)
         self._latest: dict[ModelId, Event] = {}
-        self._subscriptions: set[Subscription] = set()
+        #: Each transition, for those who need no more than to be told at once.
+        self.news: Feed[Event] = Feed()
+        self._ends: Feed[None] = Feed()
         self._closed = False
 
     def publish(self, transition: Transition) -> None:
@@ -101,8 +54,7 @@ class Lifecycle:
         event = Event(self.seq, self._wall_clock(), transition)
         self._history.append(event)
         self._latest[transition.model] = event
-        for subscription in self._subscriptions:
-            subscription.tell(event)
+        self.news.tell(event)
 
     def latest(self, model: ModelId) -> Event | None:
         """Return the last transition of ``model``, or None if it never was started."""
@@ -124,20 +76,25 @@ class Lifecycle:
         return instance in {None, self.instance} and oldest - 1 <= seq <= self.seq
 
     @contextmanager
-    def subscribe(self, after: int | None = None) -> Iterator[Subscription]:
+    def subscribe(self, after: int | None = None) -> Iterator[Subscription[Event]]:
         """Listen for the length of the block, to what comes after ``after`` (default: now)."""
-        missed = [] if after is None else [event for event in self._history if event.seq > after]
-        subscription = Subscription(missed)
-        if self._closed:
-            subscription.close()
-        self._subscriptions.add(subscription)
-        try:
+        subscription = Subscription[Event](self.missed(after))
+        with self.telling(subscription.tell, subscription.close):
             yield subscription
-        finally:
-            self._subscriptions.discard(subscription)
+
+    def missed(self, after: int | None) -> list[Event]:
+        """Return what came after ``after``, as far as it is known; nothing if that is None."""
+        return [] if after is None else [event for event in self._history if event.seq > after]
+
+    @contextmanager
+    def telling(self, tell: Callable[[Event], None], end: Callable[[], None]) -> Iterator[None]:
+        """Call ``tell`` with all transitions for the length of the block, or ``end`` before it."""
+        if self._closed:
+            end()
+        with self.news.listen(tell), self._ends.listen(lambda _: end()):
+            yield
 
     def close(self) -> None:
         """End every subscription after what it was told so far."""
         self._closed = True
-        for subscription in self._subscriptions:
-            subscription.close()
+        self._ends.tell(None)

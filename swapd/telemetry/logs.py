@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from swapd.config.observing import LogTo
 from swapd.ids import ModelId
+from swapd.telemetry.feed import Feed
 from swapd.telemetry.log_stream import LogStream
 from swapd.telemetry.ring import Ring
 
@@ -103,6 +104,7 @@ class Logs:
       proxy: What swapd itself says, in whole lines.
       upstream: What the models say, all of them.
       everything: Both.
+      news: Each piece as it comes, with its source: a model's ID, or ``proxy``.
     """
 
     def __init__(
@@ -115,6 +117,7 @@ class Logs:
         self._outlet = _Outlet(write)
         self._shows_proxy = to_stdout in {LogTo.PROXY, LogTo.BOTH}
         self._shows_upstream = to_stdout in {LogTo.UPSTREAM, LogTo.BOTH}
+        self.news: Feed[tuple[str, bytes]] = Feed()
         self._models: dict[ModelId, ModelLog] = {}
 
     def of(self, model: ModelId) -> ModelLog:
@@ -129,6 +132,7 @@ class Logs:
         self.everything.pour(self.proxy, line)
         if self._shows_proxy:
             self._outlet.pour(self.proxy, line)
+        self.news.tell(("proxy", line))
 
     def close(self) -> None:
         """End whatever is being read; writing goes on."""
@@ -140,6 +144,7 @@ class Logs:
         self.everything.pour(model, data)
         if self._shows_upstream:
             self._outlet.pour(model, data)
+        self.news.tell((model, data))
 
 
 def _visible(line: str) -> str:

@@ -73,6 +73,11 @@ class Answer:
         if not more or self._owed == 0:
             self.complete = True
 
+    def reset(self) -> None:
+        """Cut the connection, whatever is being sent on it."""
+        if self._connection is not None:
+            self._connection.reset()
+
     def break_off(self) -> None:
         """Let nobody take what was sent for a whole answer; a complete one stays whole.
 
@@ -80,8 +85,8 @@ class Answer:
         shows where the answer is framed; elsewhere it would look like the end.
         """
         is_seen = self.began and not self._ends_by_closing
-        if self._connection is not None and not self.complete and not is_seen:
-            self._connection.reset()
+        if not self.complete and not is_seen:
+            self.reset()
 
 
 def length_of(headers: Iterable[Header]) -> int | None:

@@ -10,6 +10,7 @@ from hypercorn.typing import ASGIReceiveCallable
 from swapd.errors import RequestError
 from swapd.upstream.bodies.body import Body
 from swapd.upstream.bodies.spool import Spool
+from swapd.web import limits
 from swapd.web.answer import Answer, Header, length_of
 from swapd.web.request_log import note_departure
 
@@ -92,6 +93,17 @@ class Client:
         """End the answer so that no client takes it for a whole one; its handler returns then."""
         self._answer.break_off()
         await trio.lowlevel.checkpoint()
+
+    def hang_up_soon(self) -> None:
+        """Cut the connection if the request is not over in a moment.  Never blocks.
+
+        A client that does not read would keep what is sent to it for as long as it likes.
+        """
+        self.beside(self._hang_up)
+
+    async def _hang_up(self) -> None:
+        await trio.sleep(limits.LAST_WORDS)
+        self._answer.reset()
 
     async def watch(self, receive: ASGIReceiveCallable, request: trio.CancelScope) -> None:
         """Take what the client sends; cancel ``request`` when it leaves before the end."""

@@ -26,8 +26,10 @@ from swapd.web.errors import (
     Problem,
     problem_of,
 )
+from swapd.web.events import Events
 from swapd.web.explain import explain_views
 from swapd.web.inference import Inference
+from swapd.web.inflight import inflight_views
 from swapd.web.lifecycle import lifecycle_views
 from swapd.web.manner import Manner
 from swapd.web.models import models_views
@@ -50,7 +52,7 @@ class _Json(DefaultJSONProvider):
 def create_app(services: Services) -> Web:
     """Return the app that answers every request to swapd."""
     passthrough = Passthrough(services)
-    routes = (passthrough.route_of, Inference(services).route_of)
+    routes = (passthrough.route_of, Inference(services).route_of, Events(services).route_of)
     entry = Entry(services, partial(_first_of, routes))
     app = Web(
         "swapd",
@@ -68,6 +70,7 @@ def create_app(services: Services) -> Web:
         admin_views,
         profiles_views,
         lifecycle_views,
+        inflight_views,
         explain_views,
     ):
         app.register_blueprint(views(services))

@@ -69,6 +69,7 @@ class Inference:
             method=scope["method"],
             path=scope["path"],
             client=_address(scope),
+            headers=list(scope["headers"]),
         ) as tracked:
             meter.track(tracked, found.target, found.selector)
             _log_choice(found)
@@ -76,7 +77,8 @@ class Inference:
             way = self._loading.way(scope, client, asked, found.target, meter.admitted)
             async with way as (downstream, admitted):
                 tapped = meter.tap(request, downstream)
-                await services.dispatch.send(request, found.target, tapped, admitted=admitted)
+                with tracked.cancellable(client.hang_up_soon):
+                    await services.dispatch.send(request, found.target, tapped, admitted=admitted)
 
     async def _read(self, scope: HTTPScope, client: Client) -> ModelRequest:
         return await read_request(

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from enum import StrEnum
+from typing import TypeAlias, assert_never
 
 import trio
 from quart import Blueprint, websocket
 
 from swapd.errors import MalformedRequest
-from swapd.telemetry.lifecycle import Subscription, TooSlow
-from swapd.web.messages import Queue, snapshot, transition
+from swapd.telemetry.finished import Finished
+from swapd.telemetry.inflight import InFlight, Step
+from swapd.telemetry.lifecycle import Event
+from swapd.telemetry.line_reader import LineReader
+from swapd.telemetry.subscription import LAG, Subscription, TooSlow
+from swapd.web.messages import Queue, lines, snapshot, transition
+from swapd.web.request_messages import (
+    Happened,
+    finished_message,
+    requests_message,
+    step_message,
+)
 from swapd.web.services import Services
 
 #: Websocket close codes (RFC 6455, section 7.4, and IANA's registry): going away; try again later.
@@ -21,12 +35,20 @@ PACE = 0.1
 #: Digits of the longest number of a transition that is looked at.
 LONGEST_SEQ = 18
 
+#: How much who hears of requests may lag behind: there are many more of them than transitions.
+LAG_IN_REQUESTS = 8 * LAG
+
+#: What is told in its order, and never left out.
+Told: TypeAlias = Event | Happened | Finished
+
 
 class Topic(StrEnum):
     """What a listener may want to hear of."""
 
     LIFECYCLE = "lifecycle"
     QUEUE = "queue"
+    REQUESTS = "requests"
+    LOGS = "logs"
 
 
 def lifecycle_views(services: Services) -> Blueprint:
@@ -42,10 +64,14 @@ def lifecycle_views(services: Services) -> Blueprint:
             after, websocket.args.get("instance")
         ):
             after = None
-        with services.lifecycle.subscribe(after) as subscription:
-            if after is None:
-                await websocket.send(snapshot(services, gap=since is not None))
-            await _Teller(services).tell(subscription, topics)
+        with _Teller(services, topics).listening(after) as teller:
+            # Made at this very moment, from which on the teller listens.
+            first = [] if after is not None else [snapshot(services, gap=since is not None)]
+            if Topic.REQUESTS in topics:
+                first.append(requests_message(services.requests, services.lifecycle.seq))
+            for message in first:
+                await websocket.send(message)
+            await teller.tell()
 
     return views
 
@@ -70,24 +96,66 @@ def _number(since: str | None) -> int | None:
 class _Teller:
     """Tells one listener of its topics, one message at a time."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, topics: frozenset[Topic]) -> None:
         self._services = services
+        self._topics = topics
         self._turn = trio.Lock()
+        self._lines = LineReader()
+        self._seq = services.lifecycle.seq
+        self._told = Subscription[Told]()
 
-    async def tell(self, subscription: Subscription, topics: frozenset[Topic]) -> None:
+    @contextmanager
+    def listening(self, after: int | None) -> Iterator[_Teller]:
+        """Listen for the length of the block, to what comes after ``after`` (default: now)."""
+        services, topics = self._services, self._topics
+        many = Topic.REQUESTS in topics
+        missed = services.lifecycle.missed(after)
+        self._told = Subscription[Told](missed, lag=LAG_IN_REQUESTS if many else LAG)
+        if after is not None:
+            self._seq = after
+        with ExitStack() as stack:
+            stack.enter_context(services.lifecycle.telling(self._told.tell, self._told.close))
+            if Topic.REQUESTS in topics:
+                stack.enter_context(services.requests.news.listen(self._note_step))
+                stack.enter_context(services.over.listen(self._told.tell))
+            if Topic.LOGS in topics:
+                stack.enter_context(services.logs.news.listen(self._lines.tell))
+            yield self
+
+    def _note_step(self, news: tuple[Step, InFlight]) -> None:
+        step, request = news
+        if step is Step.ANSWERED or (step is Step.OVER and not request.is_websocket):
+            return  # of an end more is known a moment later
+        self._told.tell(Happened(step, request, time.time()))  # noqa: TID251  shown
+
+    async def tell(self) -> None:
         """Tell until swapd ends or the listener is too slow, then close with the reason."""
         code = GOING_AWAY
         async with trio.open_nursery() as nursery:
-            if Topic.QUEUE in topics:
+            if Topic.QUEUE in self._topics:
                 nursery.start_soon(self._tell_queue)
+            if Topic.LOGS in self._topics:
+                nursery.start_soon(self._tell_logs)
             try:
-                async for event in subscription:
-                    if Topic.LIFECYCLE in topics:
-                        await self._send(transition(event))
+                async for told in self._told:
+                    if message := self._message(told):
+                        await self._send(message)
             except TooSlow:
                 code = TRY_AGAIN_LATER
             nursery.cancel_scope.cancel(reason="the stream is over")
         await websocket.close(code)
+
+    def _message(self, told: Told) -> str | None:
+        match told:
+            case Event():
+                self._seq = told.seq
+                return transition(told) if Topic.LIFECYCLE in self._topics else None
+            case Happened():
+                return step_message(told, self._seq)
+            case Finished():
+                return finished_message(told, self._seq)
+            case _:
+                assert_never(told)
 
     async def _tell_queue(self) -> None:
         queue = Queue(self._services)
@@ -97,6 +165,10 @@ class _Teller:
                 await self._send(news)
             await changed.wait()
             await trio.sleep(PACE)
+
+    async def _tell_logs(self) -> None:
+        async for some in self._lines:
+            await self._send(lines(some, self._seq))
 
     async def _send(self, message: str) -> None:
         async with self._turn:

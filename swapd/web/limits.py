@@ -32,6 +32,9 @@ SILENT_AFTER = 120.0
 #: For a client to take its leave of a websocket after we have.
 FAREWELL = 2.0
 
+#: For a client to take what is said to it last, where it is not to be waited for.
+LAST_WORDS = 1.0
+
 #: For the other side to take the end of TLS, which is sent last.
 GOODBYE = 1.0
 

@@ -79,7 +79,7 @@ def shown(entry: Entry, *, now: int) -> dict[str, object]:
         "name": entry.name.strip(),
         "description": entry.description.strip(),
         "architecture": _architecture(capabilities),
-        "capabilities": dict.fromkeys(_abilities(capabilities), True),
+        "capabilities": dict.fromkeys(abilities(capabilities), True),
         "supported_parameters": ["tools", "tool_choice"] if capabilities.tools else [],
         "context_length": capabilities.context,
     }
@@ -101,7 +101,8 @@ def _architecture(capabilities: Capabilities) -> dict[str, object]:
     return {key: value for key, value in said.items() if value}
 
 
-def _abilities(capabilities: Capabilities) -> Iterator[str]:
+def abilities(capabilities: Capabilities) -> Iterator[str]:
+    """Yield what a model can do, in the words of the list."""
     taken, given = {*capabilities.in_}, {*capabilities.out}
     can: dict[str, bool] = {
         "vision": IMAGE in taken,

@@ -10,6 +10,7 @@ import msgspec
 from swapd.ids import ModelId
 from swapd.supervisor import Waiting
 from swapd.telemetry.lifecycle import Event
+from swapd.telemetry.line_reader import Lines
 from swapd.web.services import Services
 
 
@@ -37,6 +38,19 @@ def transition(event: Event) -> str:
     change = msgspec.to_builtins(event.transition)
     stamp = {"type": "transition", "seq": event.seq, "time": event.time}
     return msgspec.json.encode({**stamp, **change}).decode()
+
+
+def lines(some: Lines, after: int) -> str:
+    """Return some lines of a log as a message; ``after`` is the last transition before them."""
+    message: dict[str, object] = {
+        "type": "log",
+        "after": after,
+        "source": some.source,
+        "lines": some.lines,
+    }
+    if some.missed:
+        message["missed_bytes"] = some.missed
+    return msgspec.json.encode(message).decode()
 
 
 class Queue:

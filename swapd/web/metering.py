@@ -85,7 +85,7 @@ class Meter:
         """Note the head of the answer."""
         self._status = status
         if self._in_flight is not None:
-            self._in_flight.status = status
+            self._in_flight.answered(status, headers)
         if self._collector is not None:
             self._collector.begin(status, headers)
         self._content_type = _value(headers, b"content-type")

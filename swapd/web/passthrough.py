@@ -70,7 +70,7 @@ class Passthrough:
         return Place(COMFYUI, ModelId(COMFYUI), path.removeprefix(_COMFYUI))
 
     async def _ask_metered(self, place: Place, scope: HTTPScope, client: Client) -> None:
-        path = unquote(place.rest.decode("latin-1"))
+        path = path_of(place)
         is_comfyui = scope["raw_path"].startswith(BELOW_COMFYUI)
         metering = metered(
             self._services,
@@ -88,7 +88,11 @@ class Passthrough:
         self.check_loaded(place, scope)
         address = scope["client"][0] if scope["client"] else None
         with services.requests.track(
-            full_name(place.target), method=scope["method"], path=scope["path"], client=address
+            full_name(place.target),
+            method=scope["method"],
+            path=path_of(place),
+            client=address,
+            headers=list(scope["headers"]),
         ) as tracked:
             request = ProxiedRequest(
                 method=scope["method"].encode(),
@@ -99,7 +103,8 @@ class Passthrough:
             )
             meter.track(tracked, place.target)
             tapped = meter.tap(request, client)
-            await services.dispatch.send(request, place.target, tapped, admitted=meter.admitted)
+            with tracked.cancellable(client.hang_up_soon):
+                await services.dispatch.send(request, place.target, tapped, admitted=meter.admitted)
 
     def check_loaded(self, place: Place, scope: HTTPScope | WebsocketScope) -> None:
         """Refuse what would load a model and should not (rule 2).
@@ -117,9 +122,14 @@ class Passthrough:
                 )
         elif _is_ignored(place, self._services.config.ignore_paths):
             raise NotLoaded(
-                f"{model} is not loaded, and {unquote(place.rest.decode('latin-1'))} does not load"
+                f"{model} is not loaded, and {path_of(place)} does not load"
                 " it: it matches upstream.ignorePaths"
             )
+
+
+def path_of(place: Place) -> str:
+    """Return what a request asks of the model's server, for people."""
+    return unquote(place.rest.decode("latin-1"))
 
 
 def target_of(place: Place, scope: HTTPScope | WebsocketScope) -> bytes:
@@ -136,8 +146,7 @@ def folder_of(place: Place, scope: HTTPScope | WebsocketScope) -> tuple[int, byt
 
 
 def _is_ignored(place: Place, patterns: Iterable[re.Pattern[str]]) -> bool:
-    rest = unquote(place.rest.decode("latin-1"))
-    return any(pattern.search(rest) for pattern in patterns)
+    return any(pattern.search(path_of(place)) for pattern in patterns)
 
 
 def _is_read(scope: HTTPScope | WebsocketScope) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from typing import Any
 
 from quart import Blueprint, request
@@ -12,8 +11,6 @@ from quart.typing import ResponseReturnValue
 from swapd.config.profiles import Profile
 from swapd.errors import MalformedRequest
 from swapd.web.services import Services
-
-_log = logging.getLogger("swapd")
 
 
 def profiles_views(services: Services) -> Blueprint:
@@ -27,10 +24,7 @@ def profiles_views(services: Services) -> Blueprint:
 
     @views.put("/api/profiles/active")
     async def activate() -> ResponseReturnValue:
-        before = profiles.active
-        profiles.activate(_name_in(await request.body))
-        if profiles.active != before:
-            _log.info('active profile changed to "%s"', profiles.active or "")
+        services.activate(_name_in(await request.body))
         return {"active": profiles.active}
 
     return views

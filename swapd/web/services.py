@@ -21,6 +21,7 @@ from swapd.policy.profiles import Profiles
 from swapd.policy.selectors import Destination, Selectors, Standing
 from swapd.supervisor import Supervisor
 from swapd.telemetry.activity.activity import Activity
+from swapd.telemetry.feed import Feed
 from swapd.telemetry.finished import Finished
 from swapd.telemetry.inflight import Requests
 from swapd.telemetry.lifecycle import Lifecycle
@@ -82,7 +83,11 @@ class Services:
         self._choosing = Selectors()
         self.bound = bound
         self.closing = closing
-        self.finished = finished
+        #: Each request to a model that is over.
+        self.over: Feed[Finished] = Feed()
+        #: That the configuration or the active profile is another.
+        self.news: Feed[None] = Feed()
+        self._finished = finished
         #: Who wants copies of answers, if anybody does.
         self.collecting: Collecting | None = None
         self._known: dict[ModelId, Model] = {}
@@ -103,6 +108,24 @@ class Services:
             hosts=Hosts(config.server.allowed_hosts, on_loopback=self.bound.is_loopback),
             origins=Origins(config.cors.origins),
         )
+        self.news.tell(None)
+
+    def activate(self, profile: str | None) -> None:
+        """Make ``profile`` the active one; nothing to have none.
+
+        Raises:
+          UnknownProfile: There is no such profile; the active one stays so.
+        """
+        before = self.profiles.active
+        self.profiles.activate(profile)
+        if self.profiles.active != before:
+            _log.info('active profile changed to "%s"', self.profiles.active or "")
+            self.news.tell(None)
+
+    def finished(self, finished: Finished) -> None:
+        """Tell of a request to a model that is over.  Neither blocks nor raises."""
+        self._finished(finished)
+        self.over.tell(finished)
 
     def find(self, asked: str) -> Destination:
         """Return for whom a request is that names ``asked``; count it before you await anything.

@@ -15,7 +15,7 @@ import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, WebsocketScope
 
 from swapd.config.peers import PeerModel
-from swapd.errors import ModelUnavailable, NotLoaded, RequestError, UpstreamFailed
+from swapd.errors import ModelUnavailable, NotLoaded, RequestCancelled, RequestError, UpstreamFailed
 from swapd.ids import ModelId
 from swapd.policy.life import ModelState
 from swapd.policy.naming import full_name
@@ -24,12 +24,12 @@ from swapd.upstream.websocket import Farewell
 from swapd.web.client_websocket import ClientWebsocket
 from swapd.web.errors import BUG, Problem, kind_of, problem_of
 from swapd.web.manner import Manner
-from swapd.web.passthrough import Passthrough, folder_of, target_of
+from swapd.web.passthrough import Passthrough, folder_of, path_of, target_of
 from swapd.web.request_log import note, note_departure
 from swapd.web.services import Services
 
 #: Codes of RFC 6455, section 7.4, and of IANA's registry.
-GOING_AWAY, INTERNAL_ERROR, SERVICE_RESTART = 1001, 1011, 1012
+GOING_AWAY, UNWANTED, INTERNAL_ERROR, SERVICE_RESTART = 1001, 1008, 1011, 1012
 
 _log = logging.getLogger("swapd.http")
 
@@ -112,9 +112,15 @@ class Websockets:
             await self._connect_beside(place.target, handshake, client)
             return
         self._passthrough.check_loaded(place, scope)
-        with services.requests.track(
-            full_name(place.target), method="GET", path=scope["path"], client=address
-        ) as tracked:
+        tracking = services.requests.track(
+            full_name(place.target),
+            method="GET",
+            path=path_of(place),
+            client=address,
+            headers=list(scope["headers"]),
+            is_websocket=True,
+        )
+        with tracking as tracked, tracked.cancellable():
             await services.dispatch.connect(
                 handshake, place.target, client, admitted=tracked.admitted
             )
@@ -153,5 +159,7 @@ class Websockets:
     def _code_of(self, problem: Problem) -> int:
         if self._services.closing.is_set():
             return GOING_AWAY
+        if problem.kind is kind_of(RequestCancelled()):
+            return UNWANTED
         is_restart = problem.kind is kind_of(ModelUnavailable("", retry_after=0))
         return SERVICE_RESTART if is_restart else INTERNAL_ERROR

@@ -10,7 +10,8 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from swapd.ids import Generation, ModelId
 from swapd.policy.life import ModelState, Reason, Transition
-from swapd.telemetry.lifecycle import HISTORY, LAG, Lifecycle, Subscription, TooSlow
+from swapd.telemetry.lifecycle import HISTORY, Event, Lifecycle
+from swapd.telemetry.subscription import LAG, Subscription, TooSlow
 
 A = ModelId("a")
 
@@ -26,7 +27,7 @@ def change(generation: int = 1) -> Transition:
     )
 
 
-async def seqs(subscription: Subscription) -> list[int]:
+async def seqs(subscription: Subscription[Event]) -> list[int]:
     return [event.seq async for event in subscription]
 
 

@@ -15,7 +15,7 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_st
 from swapd.ids import Generation, ModelId
 from swapd.policy.life import ModelState, Reason, Transition
 from swapd.supervisor import ModelView, Waiting
-from swapd.telemetry.lifecycle import LAG
+from swapd.telemetry.subscription import LAG
 from tests.web.floor import Floor, floor
 
 START = Transition(
