@@ -31,8 +31,11 @@ from swapd.telemetry.activity.activity import Activity
 from swapd.telemetry.activity.keeping import keeping_of
 from swapd.telemetry.activity.row import Row
 from swapd.telemetry.finished import Finished
+from swapd.telemetry.host.hardware import Detector
+from swapd.telemetry.host.monitor import Monitor
 from swapd.telemetry.lifecycle import Lifecycle
 from swapd.telemetry.logs import Logs
+from swapd.telemetry.metrics.accounts import Accounts
 from swapd.telemetry.own_log import OwnLog
 from swapd.telemetry.transition_lines import log_transition
 from swapd.upstream.peers import Peers
@@ -89,6 +92,8 @@ class App:
         self._activity = Activity(keeping_of(config), on_stored=self._stored)
         self._logs = logs
         self._own_log = own_log
+        self._accounts = Accounts()
+        self._monitor = Monitor(config.performance)
         self._pools = Pools(config.models)
         self._peers = Peers(config.peers)
         self._servers = Servers(self._guardian, hurry=self._ending.kill)
@@ -108,7 +113,11 @@ class App:
             bound=listener.bound,
             closing=self._ending.closing,
             finished=self._finished,
+            accounts=self._accounts,
+            monitor=self._monitor,
+            detector=Detector(),
         )
+        self._accounts.reconfigure(self._services.labels())
         self._reloader = Reloader(config, load, self._apply)
 
     async def run(
@@ -172,6 +181,7 @@ class App:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._end_requests)
             nursery.start_soon(self._services.prompter.run)
+            nursery.start_soon(self._monitor.run)
             async with trio.open_nursery() as server:
                 serving = partial(
                     serve,
@@ -214,6 +224,8 @@ class App:
         self._pools.reconfigure(config.models)
         self._peers.reconfigure(config.peers)
         self._services.reconfigure(config)
+        self._monitor.reconfigure(config.performance)
+        self._accounts.reconfigure(self._services.labels())
         self._supervisor.reconfigure(
             terms_of(config),
             policy_of(config),
@@ -232,6 +244,7 @@ class App:
     def _finished(self, finished: Finished) -> None:
         """Hand on what is known of a request that is over.  Never blocks, never raises."""
         self._activity.record(finished)
+        self._accounts.observe(finished)
 
     def _stored(self, rows: Sequence[Row]) -> None:
         """Tell the world of requests that are remembered from now on."""
@@ -239,9 +252,12 @@ class App:
     def _show(self, transition: Transition) -> None:
         """Tell the world of a change of state."""
         self._lifecycle.publish(transition)
+        self._accounts.show(transition)
         self._services.starts.note(transition)
         if transition.old is ModelState.READY:
             self._pools.forget(transition.model)
+        if transition.new is ModelState.STOPPED and transition.model not in self._config.models:
+            self._accounts.reconfigure(self._services.labels())  # it is gone for good
         log_transition(transition, self._config.models.get(transition.model))
 
 

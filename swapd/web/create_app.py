@@ -32,9 +32,11 @@ from swapd.web.inference import Inference
 from swapd.web.inflight import inflight_views
 from swapd.web.lifecycle import lifecycle_views
 from swapd.web.manner import Manner
+from swapd.web.metrics import metrics_views
 from swapd.web.models import models_views
 from swapd.web.pages import pages_views
 from swapd.web.passthrough import Passthrough
+from swapd.web.performance import performance_views
 from swapd.web.profiles import profiles_views
 from swapd.web.request_log import asked, note
 from swapd.web.services import Services
@@ -72,6 +74,8 @@ def create_app(services: Services) -> Web:
         lifecycle_views,
         inflight_views,
         explain_views,
+        performance_views,
+        metrics_views,
     ):
         app.register_blueprint(views(services))
     return app

@@ -6,7 +6,6 @@ Nothing is loaded from anywhere else, and nobody may frame it.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from quart import Blueprint, Response, redirect, render_template, request
@@ -15,6 +14,7 @@ from werkzeug.exceptions import NotFound
 
 from swapd.ids import ModelId
 from swapd.web.services import Services
+from swapd.web.version import VERSION
 
 _FOLDER = Path(__file__).parent / "page"
 
@@ -68,7 +68,7 @@ def pages_views(services: Services) -> Blueprint:
         return _page(
             await render_template(
                 "index.html",
-                version=_version(),
+                version=VERSION,
                 address=request.host_url.rstrip("/"),
                 models=[_row(model, services) for model in sorted(services.known())],
             )
@@ -84,7 +84,7 @@ def pages_views(services: Services) -> Blueprint:
 
     @views.get("/api/version")
     async def show_version() -> ResponseReturnValue:
-        return {"build_date": "unknown", "commit": "unknown", "version": _version()}
+        return {"build_date": "unknown", "commit": "unknown", "version": VERSION}
 
     return views
 
@@ -107,10 +107,3 @@ def _row(model: ModelId, services: Services) -> dict[str, object]:
 
 def _page(text: str) -> Response:
     return Response(text, content_type="text/html; charset=utf-8", headers=_HEADERS)
-
-
-def _version() -> str:
-    try:
-        return version("swapd")
-    except PackageNotFoundError:  # run from its sources
-        return "0"

@@ -23,9 +23,12 @@ from swapd.supervisor import Supervisor
 from swapd.telemetry.activity.activity import Activity
 from swapd.telemetry.feed import Feed
 from swapd.telemetry.finished import Finished
+from swapd.telemetry.host.hardware import Detector
+from swapd.telemetry.host.monitor import Monitor
 from swapd.telemetry.inflight import Requests
 from swapd.telemetry.lifecycle import Lifecycle
 from swapd.telemetry.logs import Logs
+from swapd.telemetry.metrics.accounts import Accounts
 from swapd.telemetry.starts import Starts
 from swapd.upstream.peers import Peers
 from swapd.upstream.pools import Pools
@@ -56,6 +59,9 @@ class Services:
         bound: Bound,
         closing: trio.Event,
         finished: Callable[[Finished], None],
+        accounts: Accounts,
+        monitor: Monitor,
+        detector: Detector,
     ) -> None:
         """Serve by ``config`` until there is another.
 
@@ -70,11 +76,17 @@ class Services:
           bound: Where swapd listens.
           closing: Set when swapd ends.
           finished: Told of each request to a model that is over; neither blocks nor raises.
+          accounts: What is counted for Prometheus.
+          monitor: The last hour of this machine.
+          detector: What this machine is.
         """
         self.supervisor = supervisor
         self.lifecycle = lifecycle
         self.logs = logs
         self.activity = activity
+        self.accounts = accounts
+        self.monitor = monitor
+        self.detector = detector
         self.dispatch = Dispatch(supervisor, pools, peers)
         self.requests = Requests()
         self.starts = Starts()
@@ -181,6 +193,11 @@ class Services:
         """Return every model that may have a process, also what a reload took out."""
         former = self._known.keys() - self.config.models.keys()
         return [*self.config.models, *sorted(former & self.lifecycle.alive())]
+
+    def labels(self) -> frozenset[str]:
+        """Return every name that may label what is counted: a model's, or a peer's full one."""
+        peers = (model.name for model in self.config.peer_models.values())
+        return frozenset((*self.known(), *peers))
 
     def alive(self) -> Iterator[Model]:
         """Yield every model that is not stopped, sorted by ID, also what a reload took out."""

@@ -24,8 +24,11 @@ from swapd.telemetry.activity.activity import Activity
 from swapd.telemetry.activity.keeping import keeping_of
 from swapd.telemetry.activity.row import Row
 from swapd.telemetry.finished import Finished
+from swapd.telemetry.host.hardware import Detector
+from swapd.telemetry.host.monitor import Monitor
 from swapd.telemetry.lifecycle import Lifecycle
 from swapd.telemetry.logs import Logs
+from swapd.telemetry.metrics.accounts import Accounts
 from swapd.testing.groups import group
 from swapd.upstream.peers import Peers
 from swapd.upstream.pools import Pools
@@ -193,7 +196,11 @@ async def floor(
             bound=bound,
             closing=trio.Event(),
             finished=finish,
+            accounts=Accounts(),
+            monitor=Monitor(config.performance),
+            detector=Detector(sources=()),
         )
+        services.accounts.reconfigure(services.labels())
         async with serving(create_app(services)) as served, trio.open_nursery() as nursery:
             nursery.start_soon(services.prompter.run)
             await nursery.start(activity.run)

@@ -1,0 +1,191 @@
+"""Measures NVIDIA's cards, by NVIDIA's own library (NVML)."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any, TypeVar
+
+from swapd.telemetry.host.cards import Accelerator, Described, SourceFailed
+from swapd.telemetry.host.figures import Gpu
+
+_Value = TypeVar("_Value")
+
+#: Names of architectures by compute capability; the minor one only where it tells two apart.
+_ARCHITECTURES = {
+    (2, None): "Fermi",
+    (3, None): "Kepler",
+    (5, None): "Maxwell",
+    (6, None): "Pascal",
+    (7, 0): "Volta",
+    (7, 2): "Volta",
+    (7, 5): "Turing",
+    (8, 9): "Ada Lovelace",
+    (8, None): "Ampere",
+    (9, None): "Hopper",
+    (10, None): "Blackwell",
+    (11, None): "Blackwell",
+    (12, None): "Blackwell",
+}
+
+
+def load_nvml() -> ModuleType | None:
+    """Return NVIDIA's library, or None where no driver has brought one."""
+    try:
+        ctypes.CDLL("libnvidia-ml.so.1")
+    except OSError:
+        return None
+    # Only now: the module is as large as all of swapd.
+    return importlib.import_module("pynvml")
+
+
+class Nvidia:
+    """NVIDIA's cards; all methods may take long, so none is for the event loop."""
+
+    name = "NVIDIA (NVML)"
+
+    def __init__(self, load: Callable[[], ModuleType | None] = load_nvml) -> None:
+        """Ask the module that ``load`` returns, when there is something to ask."""
+        self._load = load
+        self._nvml: ModuleType | None = None
+        self._names: dict[int, tuple[str, str]] = {}
+
+    def read(self) -> list[Gpu]:
+        """Measure every card; none if there is no driver.
+
+        Raises:
+          SourceFailed: There is one, and it does not work; it is begun with anew the next time.
+        """
+        with self._begun() as nvml:
+            if nvml is None:
+                return []
+            return self._read_all(nvml)
+
+    def describe(self) -> list[Described]:
+        """Describe every card; none if there is no driver.
+
+        Raises:
+          SourceFailed: There is one, and it does not work.
+        """
+        with self._begun() as nvml:
+            if nvml is None:
+                return []
+            driver = ("nvidia", nvml.nvmlSystemGetDriverVersion())
+            count = nvml.nvmlDeviceGetCount()
+            return [_describe(nvml, index, driver) for index in range(count)]
+
+    @contextmanager
+    def _begun(self) -> Iterator[ModuleType | None]:
+        nvml = self._nvml or self._load()
+        if nvml is None:
+            yield None
+            return
+        try:
+            if self._nvml is None:
+                nvml.nvmlInit()
+                self._nvml = nvml
+            yield nvml
+        except (nvml.NVMLError_LibraryNotFound, nvml.NVMLError_DriverNotLoaded):
+            if self._nvml is not None:
+                self._end(nvml)
+                raise SourceFailed("NVIDIA's driver is gone") from None
+            yield None
+        except nvml.NVMLError as error:
+            self._end(nvml)
+            raise SourceFailed(str(error)) from error
+
+    def _end(self, nvml: ModuleType) -> None:
+        self._nvml, self._names = None, {}
+        _asked(nvml, nvml.nvmlShutdown)
+
+    def _read_all(self, nvml: ModuleType) -> list[Gpu]:
+        found, lost = list[Gpu](), None
+        for index in range(nvml.nvmlDeviceGetCount()):
+            try:
+                found.append(self._read(nvml, index))
+            except nvml.NVMLError as error:  # fallen off the bus: the others still work
+                lost = error
+        if lost is not None and not found:
+            raise lost
+        return found
+
+    def _read(self, nvml: ModuleType, index: int) -> Gpu:
+        card = nvml.nvmlDeviceGetHandleByIndex(index)
+        if index not in self._names:
+            uuid = _asked(nvml, lambda: nvml.nvmlDeviceGetUUID(card)) or ""
+            self._names[index] = (nvml.nvmlDeviceGetName(card), uuid)
+        name, uuid = self._names[index]
+        rates = _asked(nvml, lambda: nvml.nvmlDeviceGetUtilizationRates(card))
+        memory = _memory(nvml, card)
+        milliwatts = _asked(nvml, lambda: nvml.nvmlDeviceGetPowerUsage(card))
+        return Gpu(
+            index,
+            name,
+            uuid,
+            _asked(nvml, lambda: nvml.nvmlDeviceGetTemperature(card, nvml.NVML_TEMPERATURE_GPU)),
+            _memory_celsius(nvml, card),
+            None if rates is None else rates.gpu,
+            None if memory is None else memory.used,
+            None if memory is None else memory.total,
+            _asked(nvml, lambda: nvml.nvmlDeviceGetFanSpeed(card)),
+            None if milliwatts is None else milliwatts / 1000,
+        )
+
+
+def _asked(nvml: ModuleType, question: Callable[[], _Value]) -> _Value | None:
+    """Return the answer, or None where this card or driver has none."""
+    try:
+        return question()
+    except nvml.NVMLError:
+        return None
+
+
+def _memory(nvml: ModuleType, card: Any) -> Any:
+    # The second version leaves out of `used` what the driver keeps for itself, as nvidia-smi does.
+    return _asked(nvml, lambda: nvml.nvmlDeviceGetMemoryInfo(card, nvml.nvmlMemory_v2)) or _asked(
+        nvml, lambda: nvml.nvmlDeviceGetMemoryInfo(card)
+    )
+
+
+def _memory_celsius(nvml: ModuleType, card: Any) -> float | None:
+    values = _asked(
+        nvml, lambda: nvml.nvmlDeviceGetFieldValues(card, [nvml.NVML_FI_DEV_MEMORY_TEMP])
+    )
+    if not values or values[0].nvmlReturn != 0:
+        return None
+    return float(values[0].value.uiVal) or None  # cards without such a sensor say 0
+
+
+def _describe(nvml: ModuleType, index: int, driver: tuple[str, str]) -> Described:
+    card = nvml.nvmlDeviceGetHandleByIndex(index)
+    memory = _memory(nvml, card)
+    limit = _asked(nvml, lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(card))
+    capability = _asked(nvml, lambda: nvml.nvmlDeviceGetCudaComputeCapability(card))
+    pci = _asked(nvml, lambda: nvml.nvmlDeviceGetPciInfo(card))
+    uuid = _asked(nvml, lambda: nvml.nvmlDeviceGetUUID(card))
+    identity = _pci_address(pci) if pci is not None else uuid or f"nvidia {index}"
+    return Described(
+        identity,
+        Accelerator(
+            vendor="NVIDIA",
+            model=nvml.nvmlDeviceGetName(card),
+            architecture=None if capability is None else architecture(*capability),
+            memory_kind=None if memory is None else "dedicated",
+            memory_bytes=None if memory is None else memory.total,
+            driver_name=driver[0],
+            driver_version=driver[1],
+            power_limit_watts=None if limit is None else limit / 1000,
+        ),
+    )
+
+
+def architecture(major: int, minor: int) -> str | None:
+    """Return the name that NVIDIA gives to all cards of a compute capability."""
+    return _ARCHITECTURES.get((major, minor)) or _ARCHITECTURES.get((major, None))
+
+
+def _pci_address(pci: Any) -> str:
+    return f"{pci.domain:04x}:{pci.bus:02x}:{pci.device:02x}.0"
