@@ -48,6 +48,7 @@ class Meter:
         self._came_at = trio.current_time()
         self._waits_since: float | None = None
         self._started_before = 0.0
+        self._admitted = False
         self._queued = 0.0
         self._loaded = 0.0
         self._first_byte: float | None = None
@@ -78,6 +79,7 @@ class Meter:
     def admitted(self) -> None:
         """Note that the wait for the model is over; once more if there was another."""
         self._note_wait()
+        self._admitted = True
         if self._in_flight is not None:
             self._in_flight.admitted()
 
@@ -112,7 +114,7 @@ class Meter:
         """Tell of the request, which is over."""
         if not self._status:
             return  # it was led to another path: it was none to a model
-        if self._in_flight is not None and self._in_flight.phase == "waiting":
+        if not self._admitted:
             self._note_wait()
         target, headers = self._target, list(self._scope["headers"])
         usage, error = self._read()

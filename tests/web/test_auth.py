@@ -109,3 +109,33 @@ def test_the_keys_of_others_pass() -> None:
         (b"x-empty", b""),
     ]
     assert KEYS.without_keys(foreign) == foreign
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        (b"x-api-key", b"second"),
+        (b"authorization", b"Bearer second"),
+        (b"authorization", basic(b"anyone:second")),
+    ],
+)
+def test_a_key_has_one_name_wherever_it_stands_and_however_it_is_brought(
+    header: tuple[bytes, bytes],
+) -> None:
+    name = KEYS.name_of([(b"host", b"x"), header])
+    assert name is not None
+    assert name == Keys(["second"]).name_of([header])
+    assert name == Keys(["other", "second"]).name_of([header])
+    assert name != KEYS.name_of([(b"x-api-key", b"sesame")])
+
+
+def test_a_name_tells_little_of_its_key() -> None:
+    name = KEYS.name_of([(b"x-api-key", b"sesame")])
+    assert name is not None
+    assert name.startswith("key-")
+    assert len(name) == len("key-") + 6
+
+
+def test_whoever_brings_no_key_has_no_name() -> None:
+    assert KEYS.name_of([(b"x-api-key", b"wrong"), (b"authorization", b"Bearer no")]) is None
+    assert Keys([]).name_of([(b"x-api-key", b"sesame")]) is None
