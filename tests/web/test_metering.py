@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import cast
 
 import pytest
@@ -40,16 +41,12 @@ def only(web: Floor) -> Finished:
     return finished
 
 
-def end(web: Floor) -> trio.Event:
+@contextmanager
+def ending(web: Floor) -> Iterator[trio.Event]:
     """Return what is set when something is told."""
-    event, tell = trio.Event(), web.services.finished
-
-    def finished(finished: Finished) -> None:
-        tell(finished)
-        event.set()
-
-    web.services.finished = finished
-    return event
+    event = trio.Event()
+    with web.services.over.listen(lambda finished: event.set()):
+        yield event
 
 
 async def told(asked: bytes, answer: bytes, **others: object) -> Finished:
@@ -203,11 +200,12 @@ async def test_a_request_that_is_cut_by_an_unload_is_told_so() -> None:
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
     async with floor() as web:
         web.upstream.then(staying(head + EVENTS))
-        ended, stream = end(web), await web.served.connect()
+        stream = await web.served.connect()
         await stream.send_all(chat())
         await receive_until(stream, b"[DONE]")
-        web.models.unload("m was unloaded")
-        await ended.wait()
+        with ending(web) as ended:
+            web.models.unload("m was unloaded")
+            await ended.wait()
         await stream.aclose()
     assert (only(web).status, only(web).error) == (503, "m was unloaded")
     assert only(web).usage == USED
@@ -220,14 +218,15 @@ async def test_a_client_that_leaves_is_told_as_499(waiting: bool) -> None:
         web.upstream.then(staying(head + EVENTS))
         if waiting:
             web.models.held = trio.Event()
-        ended, stream = end(web), await web.served.connect()
+        stream = await web.served.connect()
         await stream.send_all(chat())
         if waiting:
             await wait_all_tasks_blocked(0.01)
         else:
             await receive_until(stream, b"[DONE]")
-        await stream.aclose()
-        await ended.wait()
+        with ending(web) as ended:
+            await stream.aclose()
+            await ended.wait()
     assert (only(web).status, only(web).error) == (499, "its client has left")
     assert only(web).usage == (UNKNOWN if waiting else USED)
     assert (only(web).first_byte is None) == waiting
