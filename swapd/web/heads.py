@@ -24,6 +24,9 @@ from swapd.web.errors import (
 #: How the first message of TLS begins.
 _TLS = b"\x16\x03"
 
+#: Fields whose values are lists, which may be written in several of them.
+_LISTS = (b"connection", b"sec-websocket-protocol", b"sec-websocket-extensions")
+
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _FOLDED = re.compile(rb"\n[ \t]")
 
@@ -127,3 +130,21 @@ def _fault_of(request: h11.Request) -> Problem | None:
     if request.http_version == b"1.0":
         return _OLD_CHUNKED
     return _TWO_FRAMINGS if b"content-length" in names else None
+
+
+def joined(request: h11.Request) -> h11.Request:
+    """Return ``request`` with each list that opens a websocket in one field."""
+    lists: dict[bytes, list[bytes]] = {name: [] for name in _LISTS}
+    for name, value in request.headers:
+        if name in lists:
+            lists[name].append(value)
+    if all(len(values) < 2 for values in lists.values()):
+        return request
+    others = [header for header in request.headers.raw_items() if header[0].lower() not in lists]
+    whole = [(name, b", ".join(values)) for name, values in lists.items() if values]
+    return h11.Request(
+        method=request.method,
+        target=request.target,
+        headers=[*others, *whole],
+        http_version=request.http_version,
+    )

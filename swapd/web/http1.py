@@ -10,8 +10,9 @@ Rule 3: a websocket handshake that was refused ends its connection, and what com
     answer is dropped.  Hypercorn would answer it once more, an error that ends the server.
 Rule 4: websocket pings end with their websocket, not at the next ping.
 Rule 5: what could be read in two ways is no request (web/heads.py).
-Rule 6: a message on a websocket that is too large ends its connection.  Hypercorn says so to the
-    client, and goes on to keep what comes of it.
+Rule 6: what no websocket may send, or too much, ends its connection.  Hypercorn says of what is
+    too much, and goes on to keep what comes of it.
+Rule 7: a list that a client writes in several fields is one list to what opens a websocket.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ from hypercorn.trio.task_group import TaskGroup
 from hypercorn.typing import H11SendableEvent
 
 from swapd.web.errors import LATE, Problem, answer_of, unreadable
-from swapd.web.heads import StrictConnection
+from swapd.web.heads import StrictConnection, joined
 from swapd.web.request_log import note
+from swapd.web.websocket_stream import WebsocketStream
 
 #: What comes then is nothing that is answered: after an error, or after the last request.
 _PAST_READING = frozenset({h11.ERROR, h11.MUST_CLOSE, h11.CLOSED})
@@ -49,7 +51,7 @@ class Owed(Enum):
 
 
 class Http1Protocol(H11Protocol):
-    """HTTP/1 and websockets, and nothing else (rules 1, 2, 3, 5 and 6)."""
+    """HTTP/1 and websockets, and nothing else (rules 1 to 3 and 5 to 7)."""
 
     connection: StrictConnection | H11WSConnection
 
@@ -59,9 +61,8 @@ class Http1Protocol(H11Protocol):
         self.connection = StrictConnection(
             h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size
         )
-        self._message_limit = self.config.websocket_max_message_size
         self._is_late = False
-        self._is_too_large = False
+        self._is_faulty = False
 
     @property
     def owed(self) -> Owed:
@@ -76,7 +77,7 @@ class Http1Protocol(H11Protocol):
     def has_unread(self) -> bool:
         """Tell whether the client has sent, or is sending, what nobody will read."""
         is_sending = self.connection.their_state in {h11.SEND_BODY, h11.ERROR}
-        return is_sending or self._is_too_large or bool(self.connection.trailing_data[0])
+        return is_sending or self._is_faulty or bool(self.connection.trailing_data[0])
 
     async def give_up(self) -> None:
         """Tell the client that its time is over, and end the connection."""
@@ -93,8 +94,8 @@ class Http1Protocol(H11Protocol):
                 if not event.data:
                     return  # to pass on nothing would be to tell of the end
         await super().handle(event)
-        if isinstance(self.stream, WSStream) and self.stream.buffer.length > self._message_limit:
-            self._is_too_large = True
+        if isinstance(self.stream, WebsocketStream) and self.stream.is_faulty:
+            self._is_faulty = True
             await self.stream_send(StreamClosed(stream_id=self.stream.stream_id))
 
     def _is_shaking_hands(self) -> bool:
@@ -108,6 +109,8 @@ class Http1Protocol(H11Protocol):
         """Answer in HTTP/1.1, whatever else the client offers to speak."""
 
     async def _create_stream(self, request: h11.Request) -> None:
+        if request.method == b"GET":
+            request = joined(request)  # rule 7
         await super()._create_stream(request)
         if isinstance(self.connection, H11WSConnection):
             self.connection.buffer.clear()  # rule 3

@@ -10,6 +10,8 @@ Rule 5: a close without a code is passed on as such.
 Rule 6: what of a handshake cannot be read is left out.  Hypercorn would end over it, with all that
     it serves.
 Rule 7: what is wrong with a handshake is said.  Hypercorn answers with a status alone.
+Rule 8: who breaks the rules of websockets hears a code.  Hypercorn would just hang up.
+Rule 9: what a client has sent is not kept once it is gone, until Python looks for garbage.
 """
 
 from __future__ import annotations
@@ -23,9 +25,15 @@ from typing import Any, cast
 import trio
 from hypercorn.config import Config
 from hypercorn.protocol.events import Body, Data, EndBody, Event, Request, Response, StreamClosed
-from hypercorn.protocol.ws_stream import ASGIWebsocketState, WSStream
-from hypercorn.typing import ASGIReceiveEvent, ASGISendEvent, WebsocketDisconnectEvent
-from wsproto.events import CloseConnection, Ping
+from hypercorn.protocol.ws_stream import ASGIWebsocketState, FrameTooLargeError, WSStream
+from hypercorn.typing import (
+    ASGIReceiveEvent,
+    ASGISendEvent,
+    WebsocketDisconnectEvent,
+    WebsocketReceiveEvent,
+)
+from wsproto.connection import ConnectionState
+from wsproto.events import CloseConnection, Message, Ping
 from wsproto.events import Event as WebsocketEvent
 from wsproto.frame_protocol import CloseReason
 from wsproto.handshake import WEBSOCKET_VERSION
@@ -51,6 +59,8 @@ class WebsocketStream(WSStream):
         self._untold: set[trio.CancelScope] = set()
         self._is_taking = False
         self._heard_at = trio.current_time()
+        #: Whether the client has sent what no websocket may, or too much: nothing more is read.
+        self.is_faulty = False
         self._code: int | None = None
         self._reason: str | None = None
 
@@ -68,6 +78,35 @@ class WebsocketStream(WSStream):
         else:
             await super().handle(event)
 
+    async def _handle_events(self) -> None:
+        for event in self.connection.events():
+            if isinstance(event, Message):
+                await self._take(event)
+            elif isinstance(event, Ping):
+                await self._send_wsproto_event(event.response())
+            elif isinstance(event, CloseConnection):
+                if self.connection.state is ConnectionState.OPEN:  # the parser's own word
+                    self.is_faulty = True
+                    await super()._send_wsproto_event(event)
+                    return
+                if self.connection.state is ConnectionState.REMOTE_CLOSING:
+                    await self._send_wsproto_event(event.response())
+                await self.send(StreamClosed(stream_id=self.stream_id))
+            if self.is_faulty:
+                return
+
+    async def _take(self, message: Message[Any]) -> None:
+        try:
+            self.buffer.extend(message)
+        except FrameTooLargeError:
+            self.is_faulty = True
+            await self._send_wsproto_event(CloseConnection(code=CloseReason.MESSAGE_TOO_BIG))
+        else:
+            if message.message_finished:
+                whole = self.buffer.to_message()
+                self.buffer.clear()
+                await self._tell(cast(WebsocketReceiveEvent, whole))
+
     async def app_send(self, message: ASGISendEvent | None) -> None:
         """Send what the app says; None is its end."""
         if message is None:
@@ -80,6 +119,7 @@ class WebsocketStream(WSStream):
         if self.closed:
             return
         self.closed = True
+        self.buffer.clear()  # rule 9
         is_ours = self.state in {ASGIWebsocketState.CLOSED, ASGIWebsocketState.HTTPCLOSED}
         otherwise = CloseReason.NORMAL_CLOSURE if is_ours else CloseReason.ABNORMAL_CLOSURE
         code = int(otherwise) if self._code is None else self._code

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Awaitable, Callable
 
 import pytest
 import trio
+from hypercorn.protocol.ws_stream import WebsocketBuffer
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, WebsocketScope
 from trio.testing import MockClock, wait_all_tasks_blocked
 
@@ -104,6 +106,66 @@ async def test_a_message_that_is_too_large_is_told_as_such() -> None:
         await notes.over.wait()
     assert notes.farewell is not None
     assert (notes.heard, notes.farewell.code) == ([], 1009)
+
+
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [
+        (b"\x81\x02hi", 1002),  # not masked
+        (frame(1, b"\xff"), 1007),
+        (frame(3, b""), 1002),
+        (frame(0, b""), 1002),
+        (frame(8, b"\x03"), 1002),
+    ],
+)
+async def test_who_breaks_the_rules_hears_so_and_is_heard_no_more(sent: bytes, code: int) -> None:
+    notes = Notes()
+    async with serving(app_of(notes.talk)) as served, await open_websocket(served) as client:
+        await client.send_all(frame(1, b"good") + sent + frame(1, b"late"))
+        answer = await rest(client)
+        await notes.over.wait()
+    assert (answer[0], answer[2:4]) == (0x88, code.to_bytes(2, "big"))
+    assert (notes.heard, notes.farewell) == (["good"], Farewell(1006))
+
+
+@pytest.mark.parametrize("sent", [b"", b"\xff\xff"])
+async def test_nothing_is_kept_of_a_message_that_does_not_end(sent: bytes) -> None:
+    notes = Notes()
+    gc.collect()
+    gc.disable()
+    try:
+        async with serving(app_of(notes.talk)) as served:
+            async with await open_websocket(served) as client:
+                await client.send_all(b"\x02\xff" + bytes([0, 0, 0, 0, 0, 0x20, 0, 0]) + bytes(4))
+                await client.send_all(bytes(2**21) + sent)
+            await notes.over.wait()
+        buffers = [one for one in gc.get_objects() if isinstance(one, WebsocketBuffer)]
+        assert [one.value for one in buffers] == [None] * len(buffers)
+        assert buffers
+    finally:
+        gc.enable()
+
+
+async def test_lists_of_a_handshake_may_be_in_several_fields() -> None:
+    offered: list[str] = []
+
+    async def talk(client: ClientWebsocket) -> None:
+        await client.close(Farewell(1000))
+
+    class Asked(Talking):
+        def claims(self, scope: WebsocketScope) -> bool:
+            offered.extend(scope["subprotocols"])
+            return True
+
+    lines = (
+        b"connection: keep-alive\r\n"
+        b"Sec-WebSocket-Protocol: a\r\nsec-websocket-protocol: b, c\r\n\r\n"
+    )
+    app = Web(__name__, route_of=lambda _: None, websockets=Asked(talk))
+    async with serving(app) as served, await served.connect() as client:
+        await client.send_all(OPEN_WEBSOCKET.removesuffix(b"\r\n") + lines)
+        assert (await receive_until(client, b"\r\n")).startswith(b"HTTP/1.1 101 ")
+    assert offered == ["a", "b", "c"]
 
 
 async def let_pass(seconds: float, clock: MockClock) -> None:
