@@ -248,6 +248,8 @@ class App:
 
     def _stored(self, rows: Sequence[Row]) -> None:
         """Tell the world of requests that are remembered from now on."""
+        for row in rows:
+            self._services.stored.tell(row)
 
     def _show(self, transition: Transition) -> None:
         """Tell the world of a change of state."""

@@ -17,6 +17,7 @@ from functools import partial
 import trio
 from hypercorn.typing import HTTPScope
 
+from swapd.telemetry.activity.row import Row
 from swapd.telemetry.log_stream import LogReader
 from swapd.web.answers import tell
 from swapd.web.client import Client
@@ -124,7 +125,12 @@ class _Stream:
         with ExitStack() as stack:
             for feed in (services.lifecycle.news, services.news, services.requests.news):
                 stack.enter_context(feed.listen(self._ring))
+            stack.enter_context(services.stored.listen(self._note_row))
             yield
+
+    def _note_row(self, row: Row) -> None:
+        self._rows.add(row.id)
+        self._changed.set()
 
     def _ring(self, _: object) -> None:
         self._changed.set()

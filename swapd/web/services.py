@@ -21,6 +21,7 @@ from swapd.policy.profiles import Profiles
 from swapd.policy.selectors import Destination, Selectors, Standing
 from swapd.supervisor import Supervisor
 from swapd.telemetry.activity.activity import Activity
+from swapd.telemetry.activity.row import Row
 from swapd.telemetry.feed import Feed
 from swapd.telemetry.finished import Finished
 from swapd.telemetry.host.hardware import Detector
@@ -97,6 +98,8 @@ class Services:
         self.closing = closing
         #: Each request to a model that is over.
         self.over: Feed[Finished] = Feed()
+        #: Each row of those that are remembered.
+        self.stored: Feed[Row] = Feed()
         #: That the configuration or the active profile is another.
         self.news: Feed[None] = Feed()
         self._finished = finished
