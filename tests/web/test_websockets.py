@@ -133,7 +133,7 @@ async def test_a_websocket_counts_as_a_request_while_it_lasts() -> None:
     async with talking() as (web, _):
         async with opened(web.served) as websocket:
             (tracked,) = web.services.requests
-            assert (tracked.model, tracked.method, tracked.path) == ("m", "GET", PATH)
+            assert (tracked.model, tracked.method, tracked.path) == ("m", "GET", "/ws")
             await websocket.aclose()
         await wait_all_tasks_blocked(0.05)
         assert not [*web.services.requests]
