@@ -40,6 +40,9 @@ class Answer:
         self._owed: int | None = None
         self._ends_by_closing = False
         self.began = False
+        #: What was sent: the status, and bytes of the body (of an answer to HEAD: would have been).
+        self.status = 0
+        self.size = 0
         #: Whether its last message was sent, or is being sent: no disconnect matters any more.
         self.complete = False
 
@@ -60,13 +63,17 @@ class Answer:
 
     def _note_head(self, status: int, headers: Sequence[Header]) -> None:
         self.began = True
+        self.status = status
         has_body = self.scope["method"] != "HEAD" and status not in (204, 304)
         length = length_of(headers)
+        self.size = (length or 0) if self.scope["method"] == "HEAD" else 0
         self._owed = length if has_body else None
         is_framed = length is not None or self.scope["http_version"] >= "1.1"
         self._ends_by_closing = has_body and not is_framed
 
     def _note_body(self, size: int, more: bool) -> None:
+        if self.scope["method"] != "HEAD":
+            self.size += size
         # Its client may leave as soon as it has the length that was promised.
         if self._owed is not None:
             self._owed -= size

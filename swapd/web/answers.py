@@ -12,7 +12,7 @@ from swapd.errors import RequestError
 from swapd.web.client import Client
 from swapd.web.errors import BUG, Header, Problem, problem_of
 from swapd.web.manner import Manner
-from swapd.web.request_log import note
+from swapd.web.request_log import ID_HEADER, request_id, settle
 
 _log = logging.getLogger("swapd.http")
 
@@ -29,10 +29,12 @@ async def show_bug(client: Client, manner: Manner) -> None:
 
 async def tell(problem: Problem, client: Client, manner: Manner) -> None:
     """Answer with ``problem``; end an answer that has begun with it, so that it looks broken."""
-    note(manner.asked, problem.kind.status, problem.message)
+    settle(client.scope, problem.kind.status, problem.message)
     if not client.began:
         body = manner.body(problem)
-        await answer(client, problem.kind.status, manner.form.value, body, problem.headers)
+        named = (ID_HEADER, request_id(client.scope).encode())
+        headers = (*problem.headers, named)
+        await answer(client, problem.kind.status, manner.form.value, body, headers)
         return
     if client.takes_events:
         await client.write(manner.event(problem, client.last_piece))
@@ -47,7 +49,7 @@ async def telling(scope: HTTPScope, client: Client) -> AsyncIterator[None]:
     except RequestError as error:
         await show(error, client, Manner.of(scope))
     except Exception as error:  # noqa: BLE001  whatever it is, its client is told of it
-        _log.error("a request failed for a bug", exc_info=error)
+        _log.error("request %s failed for a bug", request_id(scope), exc_info=error)
         await show_bug(client, Manner.of(scope))
 
 

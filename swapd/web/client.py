@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 import trio
-from hypercorn.typing import ASGIReceiveCallable
+from hypercorn.typing import ASGIReceiveCallable, HTTPScope
 
 from swapd.errors import RequestError
 from swapd.upstream.bodies.body import Body
 from swapd.upstream.bodies.spool import Spool
 from swapd.web import limits
 from swapd.web.answer import Answer, Header, length_of
-from swapd.web.request_log import note_departure
+from swapd.web.request_log import settle_departure
 
 #: Hypercorn frames an answer itself; what the upstream's hop used is not repeated.
 _FRAMING = frozenset({b"transfer-encoding", b"connection", b"keep-alive"})
@@ -47,6 +47,11 @@ class Client:
         self.takes_events = False
         #: What was written last of an answer that takes events.
         self.last_piece = b""
+
+    @property
+    def scope(self) -> HTTPScope:
+        """The request's."""
+        return self._answer.scope
 
     @property
     def began(self) -> bool:
@@ -114,7 +119,7 @@ class Client:
             elif message["type"] == "http.disconnect":
                 break
         if not self._answer.complete:
-            note_departure(self._answer.scope)
+            settle_departure(self._answer.scope)
             request.cancel(reason="client left")
 
     async def _take(self, piece: bytes, more: bool) -> None:

@@ -24,9 +24,10 @@ from hypercorn.typing import (
 from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
 
+from swapd.web import access_log
 from swapd.web.answer import Answer, Mark, unmarked
 from swapd.web.client import Client
-from swapd.web.request_log import note_departure
+from swapd.web.request_log import settle_departure
 from swapd.web.target import use_origin_form
 
 #: The largest body that Quart takes, which holds it in memory: its views want small ones.
@@ -46,6 +47,7 @@ class Connection(TrioASGIHTTPConnection):
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Serve the request."""
+        began = access_log.begin()
         answer = Answer(self.scope, send, self.app.mark)
         relay = self.app.route_of(self.scope)
         try:
@@ -56,6 +58,13 @@ class Connection(TrioASGIHTTPConnection):
         finally:
             if answer.began:
                 answer.break_off()
+            access_log.end(
+                self.scope,
+                began=began,
+                status=answer.status,
+                size=answer.size,
+                complete=answer.complete,
+            )
 
     async def _serve_by_relay(
         self, relay: Relay, receive: ASGIReceiveCallable, answer: Answer
@@ -79,7 +88,7 @@ class Connection(TrioASGIHTTPConnection):
                 if message["type"] == "http.disconnect":
                     if not answer.complete:
                         if not answer.began:  # the streams of views end in no other way
-                            note_departure(answer.scope)
+                            settle_departure(answer.scope)
                         request.cancel(reason="client left")
                     await trio.sleep_forever()  # rule 1: whoever sends the answer ends this
                 return message
@@ -110,10 +119,20 @@ class WebsocketConnection(TrioASGIWebsocketConnection):
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Serve the websocket."""
-        if self.app.websockets is not None and self.app.websockets.claims(self.scope):
-            await self.app.websockets.serve(self.scope, receive, send)
-        else:
-            await self._serve_by_quart(receive, send)
+        began, status = access_log.begin(), 0
+
+        async def send_and_note(message: ASGISendEvent) -> None:
+            nonlocal status
+            status = status or _status_of(message)
+            await send(message)
+
+        try:
+            if self.app.websockets is not None and self.app.websockets.claims(self.scope):
+                await self.app.websockets.serve(self.scope, receive, send_and_note)
+            else:
+                await self._serve_by_quart(receive, send_and_note)
+        finally:
+            access_log.end(self.scope, began=began, status=status, size=0, complete=status > 0)
 
     async def _serve_by_quart(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         with trio.CancelScope() as view:
@@ -130,6 +149,19 @@ class WebsocketConnection(TrioASGIWebsocketConnection):
                 await trio.lowlevel.checkpoint()
 
             await super().__call__(receive_or_end, send_and_yield)
+
+
+def _status_of(message: ASGISendEvent) -> int:
+    """Return the status with which ``message`` answers a handshake; 0 if it does not."""
+    match message["type"]:
+        case "websocket.accept":
+            return 101
+        case "websocket.http.response.start":
+            return message["status"]
+        case "websocket.close":
+            return 403
+        case _:
+            return 0
 
 
 class Web(QuartTrio):

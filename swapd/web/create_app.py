@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable
 from functools import partial
 
-from hypercorn.typing import HTTPScope
+from hypercorn.typing import HTTPScope, WebsocketScope
 from quart import Response, has_request_context, request, websocket
 from quart.json.provider import DefaultJSONProvider
 from quart.typing import ResponseReturnValue
@@ -38,7 +38,7 @@ from swapd.web.pages import pages_views
 from swapd.web.passthrough import Passthrough
 from swapd.web.performance import performance_views
 from swapd.web.profiles import profiles_views
-from swapd.web.request_log import asked, note
+from swapd.web.request_log import ID_HEADER, asked, request_id, settle
 from swapd.web.services import Services
 from swapd.web.websockets import Websockets
 
@@ -99,7 +99,7 @@ def _show_errors(app: Web) -> None:
 
     @app.errorhandler(HTTPException)
     async def show_http_error(error: HTTPException) -> Response:
-        what = asked(request.scope if has_request_context() else websocket.scope)
+        what = asked(_scope())
         message = f"{what}: {_reason_of_http(error)}"
         methods = error.valid_methods if isinstance(error, MethodNotAllowed) else None
         headers = ((b"allow", ", ".join(sorted(methods)).encode()),) if methods else ()
@@ -107,7 +107,7 @@ def _show_errors(app: Web) -> None:
 
     @app.errorhandler(Exception)
     async def show_bug(error: Exception) -> Response:
-        _log.error("a request failed for a bug", exc_info=error)
+        _log.error("request %s failed for a bug", request_id(_scope()), exc_info=error)
         return _told(BUG)
 
 
@@ -132,12 +132,18 @@ def _kind_of_http(error: HTTPException) -> Kind:
             return Kind(status, "server_error", "internal_error")
 
 
+def _scope() -> HTTPScope | WebsocketScope:
+    """Return the scope of the request or handshake that is being served."""
+    return request.scope if has_request_context() else websocket.scope
+
+
 def _told(problem: Problem) -> Response:
     """Return ``problem`` as the answer to the request or handshake that is being served."""
-    manner = Manner.of(request.scope if has_request_context() else websocket.scope)
-    note(manner.asked, problem.kind.status, problem.message)
+    scope = _scope()
+    manner = Manner.of(scope)
+    settle(scope, problem.kind.status, problem.message)
     body, form = manner.body(problem), manner.form.value
     response = Response(body, problem.kind.status, content_type=form)
-    for name, value in problem.headers:
+    for name, value in (*problem.headers, (ID_HEADER, request_id(scope).encode())):
         response.headers.add(name.decode(), value.decode())
     return response

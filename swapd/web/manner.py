@@ -16,7 +16,6 @@ import msgspec
 from hypercorn.typing import HTTPScope, WebsocketScope
 
 from swapd.web.errors import Problem, envelope
-from swapd.web.request_log import asked
 
 
 class Api(Enum):
@@ -59,13 +58,11 @@ class Manner:
 
     api: Api = Api.OPENAI
     form: Form = Form.JSON
-    #: What was asked for, in words for the log.
-    asked: str = ""
 
     @classmethod
     def of(cls, scope: HTTPScope | WebsocketScope) -> Manner:
         """Return how to speak to whoever sent the request of ``scope``."""
-        return cls(_api(scope["path"]), _form(scope["headers"]), asked(scope))
+        return cls(_api(scope["path"]), _form(scope["headers"]))
 
     def body(self, problem: Problem) -> bytes:
         """Return ``problem`` as the whole body of an answer."""

@@ -1,8 +1,16 @@
-"""Says in the log how requests ended that got no whole answer of a model or a view."""
+"""What is known of how a request ended, and under which ID; and the log of what is no request.
+
+The line about a request is written at its very end, by web/access_log.py.
+"""
 
 from __future__ import annotations
 
+import itertools
 import logging
+import re
+import secrets
+from collections.abc import MutableMapping
+from typing import NamedTuple, cast
 
 from hypercorn.typing import HTTPScope, WebsocketScope
 
@@ -11,6 +19,26 @@ _log = logging.getLogger("swapd.requests")
 #: What other servers write for it: no client ever gets this status.
 CLIENT_LEFT = 499
 
+#: By this header a client names its request, and swapd's own errors name it to the client.
+ID_HEADER = b"x-request-id"
+
+#: Where the scope of a request keeps what is told here.
+_OUTCOME = "swapd.outcome"
+_ID = "swapd.request_id"
+
+#: The IDs that are taken from clients.
+_SANE = re.compile(rb"[A-Za-z0-9._~:+/=@,-]{1,128}")
+
+_HERE = secrets.token_hex(4)
+_numbers = itertools.count(1)
+
+
+class Outcome(NamedTuple):
+    """How a request ended that got no whole answer of a model or a view."""
+
+    status: int
+    why: str
+
 
 def asked(scope: HTTPScope | WebsocketScope) -> str:
     """Return in words what is asked for; not the query, which may hold secrets."""
@@ -18,17 +46,49 @@ def asked(scope: HTTPScope | WebsocketScope) -> str:
     return f"{method} {scope['raw_path'].decode('latin-1')}"
 
 
+def request_id(scope: HTTPScope | WebsocketScope) -> str:
+    """Return the ID of a request: the one that its client gives it, or one of our own."""
+    kept = _kept(scope)
+    known = kept.get(_ID)
+    if known is None:
+        given = next((value for name, value in scope["headers"] if name == ID_HEADER), b"")
+        is_sane = _SANE.fullmatch(given) is not None
+        known = kept[_ID] = given.decode() if is_sane else f"{_HERE}-{next(_numbers)}"
+    return cast(str, known)
+
+
+def settle(scope: HTTPScope | WebsocketScope, status: int, why: str) -> None:
+    """Keep for the log that the request comes to ``status``, and in one line why."""
+    line = why.partition("\n")[0].removeprefix(f"{asked(scope)}: ")
+    _kept(scope)[_OUTCOME] = Outcome(status, _shown(line))
+
+
+def settle_departure(scope: HTTPScope | WebsocketScope) -> None:
+    """Keep for the log that the client has left before it had its answer."""
+    settle(scope, CLIENT_LEFT, "its client has left")
+
+
+def outcome(scope: HTTPScope | WebsocketScope) -> Outcome | None:
+    """Return what was kept of how the request ended, if it ended badly."""
+    return cast("Outcome | None", _kept(scope).get(_OUTCOME))
+
+
 def note(what: str, status: int, why: str) -> None:
-    """Say that ``what`` ended with ``status``, and in one line why.
+    """Say that ``what``, which became no request, ended with ``status``, and in one line why.
 
     Clients choose the words of some reasons: no character of theirs reaches the terminal that
     shows the log and means something to it.
     """
     line = why.partition("\n")[0].removeprefix(f"{what}: ")
-    shown = "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
-    _log.info("%s: %d, %s", what, status, shown)
+    _log.info("%s: %d, %s", what, status, _shown(line))
 
 
-def note_departure(scope: HTTPScope | WebsocketScope) -> None:
-    """Say that the client has left before it had its answer."""
-    note(asked(scope), CLIENT_LEFT, "its client has left")
+def _shown(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def _kept(scope: HTTPScope | WebsocketScope) -> MutableMapping[str, object]:
+    """Return ``scope`` as what it is, too: a place to keep things for as long as a request is."""
+    return cast("MutableMapping[str, object]", scope)

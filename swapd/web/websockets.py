@@ -25,7 +25,7 @@ from swapd.web.client_websocket import ClientWebsocket
 from swapd.web.errors import BUG, Problem, kind_of, problem_of
 from swapd.web.manner import Manner
 from swapd.web.passthrough import Passthrough, folder_of, path_of, target_of
-from swapd.web.request_log import note, note_departure
+from swapd.web.request_log import ID_HEADER, request_id, settle, settle_departure
 from swapd.web.services import Services
 
 #: Codes of RFC 6455, section 7.4, and of IANA's registry.
@@ -54,10 +54,10 @@ class Websockets:
             nursery.start_soon(client.watch, nursery.cancel_scope)
             problem = await self._problem_of(scope, client)
             if problem is not None:
-                await self._tell(problem, client, Manner.of(scope))
+                await self._tell(problem, client, scope)
             nursery.cancel_scope.cancel(reason="over")
         if client.left_early:
-            note_departure(scope)
+            settle_departure(scope)
 
     async def _problem_of(self, scope: WebsocketScope, client: ClientWebsocket) -> Problem | None:
         """Serve ``client``; return what has gone wrong, if anything has."""
@@ -69,7 +69,7 @@ class Websockets:
         except RequestError as error:
             return problem_of(error)
         except Exception as error:  # noqa: BLE001  whatever it is, its client is told of it
-            _log.error("a websocket failed for a bug", exc_info=error)
+            _log.error("websocket %s failed for a bug", request_id(scope), exc_info=error)
             return BUG
         return None
 
@@ -146,14 +146,14 @@ class Websockets:
                 raise
             raise ModelUnavailable(f"{model} was stopped", retry_after=1) from error
 
-    async def _tell(self, problem: Problem, client: ClientWebsocket, manner: Manner) -> None:
+    async def _tell(self, problem: Problem, client: ClientWebsocket, scope: WebsocketScope) -> None:
         """Tell ``client`` of ``problem``, in whatever form it can still be told (rule 2)."""
-        note(manner.asked, problem.kind.status, problem.message)
+        settle(scope, problem.kind.status, problem.message)
         if client.opened:
             await client.close(Farewell(self._code_of(problem), problem.message))
         elif not client.answered:
-            form = (b"content-type", manner.form.value.encode())
-            headers = [form, *problem.headers]
+            manner, named = Manner.of(scope), (ID_HEADER, request_id(scope).encode())
+            headers = [(b"content-type", manner.form.value.encode()), *problem.headers, named]
             await client.refuse(problem.kind.status, headers, manner.body(problem))
 
     def _code_of(self, problem: Problem) -> int:

@@ -142,20 +142,19 @@ def test_a_short_key_is_no_reason_to_garble_the_log() -> None:
 
 async def test_what_other_threads_say_is_said_in_trios_thread() -> None:
     threads = []
+    said = trio.Event()
 
-    class Watching(Said):
-        def take(self, data: bytes) -> None:
-            threads.append(trio.lowlevel.in_trio_run())
-            super().take(data)
+    def take(data: bytes) -> None:
+        threads.append((data, trio.lowlevel.in_trio_run()))
+        said.set()
 
-    with logging_to(said := Watching()) as own_log:
+    own_log = OwnLog(LogFormat.CONSOLE, configured(), take)
+    with own_log.installed():
         own_log.enter_trio()
         await trio.to_thread.run_sync(partial(ours.info, "from a thread"))
-        while not said:
-            await trio.lowlevel.checkpoint()
+        await said.wait()
         ours.info("from a task")
-    assert said == ["[INFO] from a thread\n", "[INFO] from a task\n"]
-    assert threads == [True, True]
+    assert threads == [(b"[INFO] from a thread\n", True), (b"[INFO] from a task\n", True)]
 
 
 def test_lines_are_said_also_when_trio_has_ended() -> None:

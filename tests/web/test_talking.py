@@ -33,7 +33,10 @@ ALIVE = b": keep-alive\n\n"
 
 LOADING = Outlook(ModelState.STARTING, position=1)
 
-SCOPE = cast(HTTPScope, {"type": "http", "method": "POST", "http_version": "1.1", "headers": []})
+SCOPE = cast(
+    HTTPScope,
+    {"type": "http", "method": "POST", "raw_path": b"/", "http_version": "1.1", "headers": []},
+)
 
 
 @dataclass
