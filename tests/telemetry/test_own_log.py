@@ -169,6 +169,6 @@ def test_lines_are_said_also_when_trio_has_ended() -> None:
 
 
 def test_what_is_no_text_does_not_end_anything() -> None:
-    with logging_to(said := Said()):
-        ours.info("a file named \udcff")
-    assert said == ["[INFO] a file named \\udcff\n"]
+    own_log = OwnLog(LogFormat.CONSOLE, configured(), (said := Said()).take)
+    own_log.handler.emit(ours.makeRecord("swapd", logging.INFO, "", 0, "a \udcff", (), None))
+    assert said == ["[INFO] a \\udcff\n"]
