@@ -45,6 +45,8 @@ class Client:
             self._refuse(refusal)
         #: Whether an error can be one more event of the answer that began.
         self.takes_events = False
+        #: Whether the answer has no end, so that every client leaves before it.
+        self.is_endless = False
         #: What was written last of an answer that takes events.
         self.last_piece = b""
 
@@ -119,7 +121,8 @@ class Client:
             elif message["type"] == "http.disconnect":
                 break
         if not self._answer.complete:
-            settle_departure(self._answer.scope)
+            if not (self.is_endless and self.began):
+                settle_departure(self._answer.scope)
             request.cancel(reason="client left")
 
     async def _take(self, piece: bytes, more: bool) -> None:

@@ -67,6 +67,7 @@ class Events:
             allow = (b"allow", b"GET, HEAD")
             await tell(Problem(what, METHOD_NOT_ALLOWED, (allow,)), client, Manner.of(scope))
             return
+        client.is_endless = True
         await client.begin(200, _HEAD)
         if scope["method"] == "GET":
             async with trio.open_nursery() as nursery:

@@ -284,7 +284,8 @@ async def test_the_end_of_swapd_is_the_end_of_the_stream() -> None:
         assert await listener.block() == b""
 
 
-async def test_whoever_leaves_leaves_nothing_behind() -> None:
+async def test_whoever_leaves_leaves_nothing_behind(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     async with floor() as web:
         async with listening(web) as listener:
             await listener.hear_burst()
@@ -293,6 +294,7 @@ async def test_whoever_leaves_leaves_nothing_behind() -> None:
         while services.requests.news or services.news:  # noqa: ASYNC110  in another task
             await trio.sleep(0.001)
         assert not web.lifecycle.news
+    assert not [record for record in caplog.records if "/api/events" in record.getMessage()]
 
 
 async def test_the_stream_can_only_be_read() -> None:
