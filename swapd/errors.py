@@ -13,10 +13,12 @@
 #     ├── NoModelNamed       the request says no model
 #     ├── UnknownModel       the model is in no configuration
 #     ├── UnknownProfile     the profile is in no configuration
+#     ├── UnknownCapture     nothing is kept of the request that was asked for
 #     ├── NotLoaded          the model is not loaded, and such a request does not load it
 #     ├── RequestCancelled   somebody who may has cancelled the request
 #     ├── UnknownRequest     no request of that number is under way
 #     ├── TryLater           the same request may succeed later
+#     │   ├── StoreUnreadable    the requests that are remembered cannot be read
 #     │   ├── TooManyRequests    the model has as many requests as it may have at once
 #     │   └── ModelUnavailable   not startable, unloaded, or swapd is ending
 #     │       └── ModelTooSlow       not ready in time
@@ -90,6 +92,10 @@ class UnknownProfile(RequestError):
     """The profile that was to be active is not configured."""
 
 
+class UnknownCapture(RequestError):
+    """Nothing is kept of the request that was asked for."""
+
+
 class NotLoaded(RequestError):
     """The model is not loaded, and a request of this kind does not load it."""
 
@@ -109,6 +115,10 @@ class TryLater(RequestError):
         """Keep what to say, and after how many seconds trying again makes sense."""
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class StoreUnreadable(TryLater):
+    """The requests that are remembered cannot be read at the moment."""
 
 
 class TooManyRequests(TryLater):

@@ -15,7 +15,6 @@ def pending(config: Config) -> Iterator[str]:
     """Yield the keys that ``config`` sets and that change nothing yet."""
     kept = {
         "captureBuffer": config.capture_buffer_bytes > 0,
-        "store": config.store is not None,
     }
     yield from (key for key, is_set in kept.items() if is_set)
     if config.server.fast_transport != Server().fast_transport:

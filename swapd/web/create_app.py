@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import WebsocketMismatch
 
 from swapd.errors import RequestError
+from swapd.web.activity import activity_views
 from swapd.web.admin import admin_views
 from swapd.web.connection import Relay, RouteOf, Web
 from swapd.web.entry import Entry
@@ -70,6 +71,7 @@ def create_app(services: Services) -> Web:
         pages_views,
         models_views,
         admin_views,
+        activity_views,
         profiles_views,
         lifecycle_views,
         inflight_views,

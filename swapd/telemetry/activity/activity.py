@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import trio
 
-from swapd.errors import CannotStart
+from swapd.errors import CannotStart, StoreUnreadable
 from swapd.telemetry.activity.keeping import Keeping
 from swapd.telemetry.activity.row import Row
 from swapd.telemetry.activity.store import Store
@@ -121,17 +121,26 @@ class Activity:
     async def read(self, query: Callable[[sqlite3.Connection], _T]) -> _T:
         """Return what ``query`` finds in the store, also of what was just handed in.
 
+        Args:
+          query: Is called in a thread.
+
         Raises:
-          sqlite3.Error: The store cannot be read now.
+          StoreUnreadable: The store cannot be read now.
         """
         assert self._store is not None, "run() has opened it"
         if self._waiting and not self._fails:
             self._asked.set()
             with trio.move_on_after(LAST_WRITE):
                 await self._written.wait()
-        return await trio.to_thread.run_sync(
-            partial(_read, self._store, query), abandon_on_cancel=True, limiter=self._readers
-        )
+        try:
+            return await trio.to_thread.run_sync(
+                partial(_read, self._store, query), abandon_on_cancel=True, limiter=self._readers
+            )
+        except sqlite3.Error as error:
+            raise StoreUnreadable(f"{self._where()}: {error}", retry_after=RETRY) from error
+
+    def _where(self) -> str:
+        return str(self._keeping.path or "the requests in memory")
 
     async def _write_within(self, patience: trio.CancelScope) -> None:
         with patience:

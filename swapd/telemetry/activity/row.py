@@ -94,7 +94,7 @@ class Row:
 
 def row_of(number: int, finished: Finished) -> Row:
     """Return ``finished`` as it is remembered under ``number``."""
-    usage = finished.usage
+    usage = _usage(finished.usage)
     # llama-swap writes -1 for what an answer leaves out, and zeros if it says nothing.
     unknown = 0 if usage == UNKNOWN else -1
     return Row(
@@ -104,28 +104,28 @@ def row_of(number: int, finished: Finished) -> Row:
         path=_text(finished.path),
         content_type=_text(finished.content_type),
         status=finished.status,
-        cached=_whole(usage.cached, unknown),
-        drafted=_whole(usage.drafted, unknown),
-        accepted=_whole(usage.accepted, unknown),
-        prompt=_whole(usage.prompt, unknown),
-        generated=_whole(usage.generated, unknown),
-        prompt_per_second=_real(usage.prompt_per_second, unknown),
-        generated_per_second=_real(usage.generated_per_second, unknown),
-        duration_ms=int(max(finished.duration * 1000, _real(usage.served_ms, 0))),
+        cached=unknown if usage.cached is None else usage.cached,
+        drafted=unknown if usage.drafted is None else usage.drafted,
+        accepted=unknown if usage.accepted is None else usage.accepted,
+        prompt=unknown if usage.prompt is None else usage.prompt,
+        generated=unknown if usage.generated is None else usage.generated,
+        prompt_per_second=_speed(usage.prompt_per_second, unknown),
+        generated_per_second=_speed(usage.generated_per_second, unknown),
+        duration_ms=_duration_ms(finished.duration, usage.served_ms),
         error=_text(finished.error or ""),
         metadata=_metadata(finished),
-        own=_own(finished),
+        own=_own(finished, usage),
     )
 
 
-def _own(finished: Finished) -> Own:
+def _own(finished: Finished, usage: Usage) -> Own:
     return Own(
         started=finished.time - finished.duration,
         duration=finished.duration,
         queued=finished.queued,
         loaded=finished.loaded,
         first_byte=finished.first_byte,
-        usage=finished.usage,
+        usage=usage,
         key=_optional_text(finished.key),
         session=_optional_text(finished.session),
         selector=_optional_text(finished.selector),
@@ -143,13 +143,35 @@ def _metadata(finished: Finished) -> str:
     return json.dumps(known) if known else ""
 
 
-def _whole(given: int | None, unknown: int) -> int:
-    return unknown if given is None else max(-_LARGEST, min(given, _LARGEST))
+def _usage(usage: Usage) -> Usage:
+    """Return ``usage`` in numbers that SQLite and JSON know; others are unknown, too."""
+    return Usage(
+        prompt=_countable(usage.prompt),
+        cached=_countable(usage.cached),
+        generated=_countable(usage.generated),
+        drafted=_countable(usage.drafted),
+        accepted=_countable(usage.accepted),
+        prompt_per_second=_finite(usage.prompt_per_second),
+        generated_per_second=_finite(usage.generated_per_second),
+        served_ms=_finite(usage.served_ms),
+    )
 
 
-def _real(given: float | None, unknown: int) -> float:
-    """Return ``given``; what no JSON can say is unknown, too."""
-    return float(unknown) if given is None or not math.isfinite(given) else given
+def _countable(given: int | None) -> int | None:
+    return given if given is not None and abs(given) <= _LARGEST else None
+
+
+def _finite(given: float | None) -> float | None:
+    return given if given is not None and math.isfinite(given) else None
+
+
+def _speed(given: float | None, unknown: int) -> float:
+    return float(unknown) if given is None else given
+
+
+def _duration_ms(duration: float, served_ms: float | None) -> int:
+    """Return how long a request took, or its server, whichever is more."""
+    return min(int(max(duration * 1000, served_ms or 0)), _LARGEST)
 
 
 def _text(given: str) -> str:
