@@ -51,13 +51,14 @@ class ClientWebsocket:
     async def refuse(self, status: int, headers: Sequence[Header], body: bytes) -> None:
         """Answer the handshake with something else than a websocket."""
         self._answer()
-        length = (b"content-length", b"%d" % len(body))
+        # An answer that never has a body has no length either.
+        length = [] if status == 204 else [(b"content-length", b"%d" % len(body))]
         sent = [(name.lower(), value) for name, value in headers]
         await self._send(
             {
                 "type": "websocket.http.response.start",
                 "status": status,
-                "headers": [*sent, length],
+                "headers": [*sent, *length],
             }
         )
         await self._send({"type": "websocket.http.response.body", "body": body, "more_body": False})

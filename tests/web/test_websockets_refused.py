@@ -82,6 +82,14 @@ async def test_what_the_model_answers_instead_is_passed_on() -> None:
     assert dict(refused.headers)[b"set-cookie"] == b"a"
 
 
+async def test_an_answer_without_a_body_has_no_length() -> None:
+    answer = b"HTTP/1.1 204 Nothing\r\n\r\n"
+    async with answering(answer) as server, floor(model={"proxy": server.url}) as web:
+        refused = await refusal(web.served)
+    assert refused.status_code == 204
+    assert b"content-length" not in dict(refused.headers)
+
+
 async def test_a_model_that_is_no_server_of_websockets_is_told() -> None:
     async with answering(b"SSH-2.0\r\n") as server, floor(model={"proxy": server.url}) as web:
         refused = await refusal(web.served)
