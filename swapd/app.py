@@ -117,7 +117,7 @@ class App:
             monitor=self._monitor,
             detector=Detector(),
         )
-        self._accounts.reconfigure(self._services.labels())
+        self._count_for_all()
         self._reloader = Reloader(config, load, self._apply)
 
     async def run(
@@ -225,7 +225,7 @@ class App:
         self._peers.reconfigure(config.peers)
         self._services.reconfigure(config)
         self._monitor.reconfigure(config.performance)
-        self._accounts.reconfigure(self._services.labels())
+        self._count_for_all()
         self._supervisor.reconfigure(
             terms_of(config),
             policy_of(config),
@@ -235,6 +235,10 @@ class App:
             drain=config.server.drain_timeout,
         )
         self._preload([model for model in config.preload if model in wanted])
+
+    def _count_for_all(self) -> None:
+        """Have what is counted labelled with every name that there is, and no other."""
+        self._accounts.reconfigure(self._services.known(), self._services.peer_names())
 
     def _preload(self, models: Sequence[ModelId]) -> None:
         for model in models:
@@ -259,7 +263,7 @@ class App:
         if transition.old is ModelState.READY:
             self._pools.forget(transition.model)
         if transition.new is ModelState.STOPPED and transition.model not in self._config.models:
-            self._accounts.reconfigure(self._services.labels())  # it is gone for good
+            self._count_for_all()  # it is gone for good
         log_transition(transition, self._config.models.get(transition.model))
 
 

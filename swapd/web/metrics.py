@@ -46,5 +46,5 @@ def _models(services: Services) -> Iterator[ModelNow]:
         seen = services.supervisor.view(model)
         state = services.state(model)
         yield ModelNow(model, state, seen.in_flight, seen.waiting, seen.backoff)
-    for name in sorted({peer.name for peer in services.config.peer_models.values()}):
+    for name in services.peer_names():
         yield ModelNow(name, None, services.requests.count(name))

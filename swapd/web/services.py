@@ -197,10 +197,9 @@ class Services:
         former = self._known.keys() - self.config.models.keys()
         return [*self.config.models, *sorted(former & self.lifecycle.alive())]
 
-    def labels(self) -> frozenset[str]:
-        """Return every name that may label what is counted: a model's, or a peer's full one."""
-        peers = (model.name for model in self.config.peer_models.values())
-        return frozenset((*self.known(), *peers))
+    def peer_names(self) -> list[str]:
+        """Return the full name of each of the peers' models, sorted."""
+        return sorted({model.name for model in self.config.peer_models.values()})
 
     def alive(self) -> Iterator[Model]:
         """Yield every model that is not stopped, sorted by ID, also what a reload took out."""

@@ -200,7 +200,7 @@ async def floor(
             monitor=Monitor(config.performance),
             detector=Detector(sources=()),
         )
-        services.accounts.reconfigure(services.labels())
+        services.accounts.reconfigure(services.known(), services.peer_names())
         async with serving(create_app(services)) as served, trio.open_nursery() as nursery:
             nursery.start_soon(services.prompter.run)
             await nursery.start(activity.run)

@@ -27,7 +27,7 @@ DURATION_BUCKETS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800)
 MOST_ROUTES = 128
 OTHER = "other"
 
-_FAILURES = frozenset({Reason.CRASH, Reason.HUNG, Reason.START_FAILED})
+_FAILURES = (Reason.CRASH, Reason.HUNG, Reason.START_FAILED)
 
 # When each series began is of no use to anybody, and would double them.
 prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -92,12 +92,29 @@ class Accounts:
             "swapd_model_load_seconds", "How long loads took that came to an end.", LOAD_BUCKETS
         )
 
-    def reconfigure(self, names: Iterable[str]) -> None:
-        """Count for ``names`` from now on, and forget all others."""
-        self._names = frozenset(names)
+    def reconfigure(self, models: Iterable[str], peers: Iterable[str]) -> None:
+        """Count for these from now on, and forget all others.
+
+        Args:
+          models: The models that swapd runs.
+          peers: The full names of those that others run.
+        """
+        models = frozenset(models)
+        self._names = models | frozenset(peers)
         self._families.keep(self._names)
+        for model in models:
+            self._begin(model)
         self._loading = {m: since for m, since in self._loading.items() if m in self._names}
         self._failed &= self._names
+
+    def _begin(self, model: str) -> None:
+        """Show 0 of what is rare: Prometheus sees no increase in what was not there before."""
+        self._swaps.of(model)
+        self._restarts.of(model)
+        for kind in ("prompt", "generated"):
+            self._tokens.of(model, kind)
+        for reason in _FAILURES:
+            self._transitions.of(model, ModelState.STOPPED, reason)
 
     def observe(self, finished: Finished) -> None:
         """Count one request that is over.  Never blocks, never raises."""

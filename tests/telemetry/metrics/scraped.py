@@ -32,6 +32,10 @@ class Scraped:
         """Return the labels of each series of this name."""
         return [dict(labels) for series, labels in self.series if series == name]
 
+    def of_label_names(self) -> set[str]:
+        """Return the name of every label."""
+        return {name for _, labels in self.series for name, _ in labels}
+
     def of_label(self, label: str) -> set[str]:
         """Return every value that ``label`` has anywhere."""
         return {value for _, labels in self.series for name, value in labels if name == label}

@@ -24,7 +24,7 @@ def change(
 
 def counting(*names: str) -> Accounts:
     accounts = Accounts(clock=lambda: 0.0)
-    accounts.reconfigure(names or ("m",))
+    accounts.reconfigure([], names or ["m"])
     return accounts
 
 
@@ -132,9 +132,9 @@ def test_a_model_that_was_taken_out_is_forgotten_and_begins_anew() -> None:
         accounts.observe(finished(model, usage=usage))
         accounts.show(change(STOPPED, STARTING, model=model))
         accounts.show(change(STARTING, READY, model=model))
-    accounts.reconfigure(["n"])
+    accounts.reconfigure([], ["n"])
     assert scraped(accounts).of_label("model") == {"n"}
-    accounts.reconfigure(["m", "n"])
+    accounts.reconfigure([], ["m", "n"])
     accounts.observe(finished("m", usage=usage))
     found = scraped(accounts)
     assert found.value("swapd_tokens_total", model="m", kind="prompt") == 1
@@ -158,7 +158,7 @@ def test_transitions_are_counted_by_state_and_reason() -> None:
 def test_the_time_of_a_load_is_from_its_start_to_ready() -> None:
     times: Iterator[float] = iter([100.0, 107.0, 110.0, 111.0, 120.0])
     accounts = Accounts(clock=lambda: next(times))
-    accounts.reconfigure(["m"])
+    accounts.reconfigure([], ["m"])
     accounts.show(change(STOPPED, STARTING))
     accounts.show(change(STARTING, READY))
     accounts.show(change(STOPPED, STARTING))
@@ -174,6 +174,26 @@ def test_a_swap_counts_once_for_whom_it_stops() -> None:
     accounts = counting()
     accounts.show(change(READY, STOPPING, Reason.SWAP))
     accounts.show(change(STOPPING, STOPPED, Reason.SWAP))
+    assert scraped(accounts).value("swapd_model_swaps_total", model="m") == 1
+
+
+def test_what_is_rare_begins_at_zero_and_only_for_models_that_swapd_runs() -> None:
+    accounts = counting()
+    accounts.reconfigure(["m"], ["peer/x"])
+    found = scraped(accounts)
+    assert found.of_label("model") == {"m"}
+    assert found.value("swapd_model_swaps_total", model="m") == 0
+    assert found.value("swapd_model_restarts_total", model="m") == 0
+    by = {"model": "m", "state": "stopped"}
+    for reason in ("crash", "hung", "start_failed"):
+        assert found.value("swapd_model_transitions_total", **by, reason=reason) == 0
+
+
+def test_a_new_configuration_does_not_begin_what_is_counted_anew() -> None:
+    accounts = counting()
+    accounts.reconfigure(["m"], [])
+    accounts.show(change(READY, STOPPING, Reason.SWAP))
+    accounts.reconfigure(["m", "n"], [])
     assert scraped(accounts).value("swapd_model_swaps_total", model="m") == 1
 
 
