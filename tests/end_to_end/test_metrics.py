@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,10 @@ async def test_a_model_that_a_reload_takes_out_is_forgotten(tmp_path: Path) -> N
 
 
 async def test_asking_a_models_server_for_metrics_does_not_keep_it_loaded(tmp_path: Path) -> None:
-    models = {"a": {"cmd": fake("a"), "ttl": 1}, "b": {"cmd": fake("b")}}
+    models: dict[str, str | Mapping[str, object]] = {
+        "a": {"cmd": fake("a"), "ttl": 1},
+        "b": fake("b"),
+    }
     async with run_swapd(tmp_path, configuration(models)) as swapd:
         await swapd.chat("a")
         with trio.fail_after(20):
