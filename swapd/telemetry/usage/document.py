@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from swapd.telemetry.usage.effort import Effort
 from swapd.telemetry.usage.said import Account
 from swapd.telemetry.usage.scanner import Scanner
 
@@ -14,9 +15,10 @@ _BLANKS = b" \t\r\n"
 class Document:
     """One answer that is a JSON text, if it is one."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, effort: Effort) -> None:
         """Have ``account`` told what is said."""
         self._account = account
+        self._effort = effort
         self._pieces: list[bytes] = []
         self._size = 0
         self._scanner: Scanner | None = None
@@ -43,7 +45,7 @@ class Document:
             self._scan()  # an array, or what another parser may take for JSON
 
     def _scan(self) -> None:
-        self._scanner = Scanner(self._account.take_member)
+        self._scanner = Scanner(self._account.take_member, self._effort)
         for piece in self._pieces:
             self._scanner.feed(piece)
         self._pieces.clear()

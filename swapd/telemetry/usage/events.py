@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from swapd.telemetry.usage.document import SHORT_BYTES
+from swapd.telemetry.usage.effort import Effort
 from swapd.telemetry.usage.said import Account
 from swapd.telemetry.usage.scanner import Scanner
 
@@ -16,13 +17,17 @@ _WANTED = re.compile(rb'"(?:usage|timings|metrics|error)"\s*+:\s*+[{"]')
 _NEEDLES = (b'"usage"', b'"timings"', b'"metrics"', b'"error"')
 _FIELD = b"data:"
 
+#: What a line costs that is looked at.
+_STEPS = 16
+
 
 class Events:
     """One answer that is a stream of events."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, effort: Effort) -> None:
         """Have ``account`` told what is said."""
         self._account = account
+        self._effort = effort
         self._line = b""  # that has begun
         self._scanner: Scanner | None = None  # of a line that is long
 
@@ -59,6 +64,7 @@ class Events:
         while (hit := _WANTED.search(data, at, end)) is not None:
             start = data.rfind(b"\n", at, hit.start()) + 1 or at
             at = data.find(b"\n", hit.end())
+            self._effort.spend(_STEPS)
             self._read_line(data[start:at])
 
     def _read_line(self, line: bytes) -> None:
@@ -69,7 +75,7 @@ class Events:
     def _scan(self) -> None:
         line, self._line = self._line.lstrip(), b""
         is_data = line.startswith(_FIELD)
-        self._scanner = Scanner(self._account.take_member if is_data else _ignore)
+        self._scanner = Scanner(self._account.take_member if is_data else _ignore, self._effort)
         self._scanner.feed(line[len(_FIELD) :])
 
 

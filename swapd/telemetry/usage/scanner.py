@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from swapd.telemetry.usage.effort import Effort
+
 #: The members that are looked for, where they are objects.
 WANTED = frozenset({b"usage", b"timings", b"metrics", b"error"})
 
@@ -19,6 +21,9 @@ _NESTS = frozenset({b"response", b"message"})
 
 #: The largest object that is kept.
 _MOST_BYTES = 16 * 1024
+
+#: What one thing costs that is looked at by itself; a bracket that is passed over costs one step.
+_STEPS = 8
 
 #: A string that is longer, and not yet at its end, is no name that is looked for.
 _NAME_BYTES = 64
@@ -34,9 +39,10 @@ _TO_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
 class Scanner:
     """Reads one JSON text piece by piece."""
 
-    def __init__(self, found: Callable[[bytes, bytes], None]) -> None:
+    def __init__(self, found: Callable[[bytes, bytes], None], effort: Effort) -> None:
         """Have ``found`` told the name and the text of each object that is looked for."""
         self._found = found
+        self._effort = effort
         self._rest = b""  # of a token that was cut
         self._in_string = False
         self._depth = 0
@@ -49,11 +55,16 @@ class Scanner:
         self._kept: bytearray | None = None
 
     def feed(self, data: bytes) -> None:
-        """Take the next piece of the text."""
+        """Take the next piece of the text, of some 64 KiB at most.
+
+        Raises:
+          TooDense: There is so little in it beside brackets and names that it takes too long.
+        """
         if self._rest:
             data, self._rest = self._rest + data, b""
         at = 0
         while at < len(data) and not self._rest:
+            self._effort.spend(_STEPS)
             end = self._step(data, at)
             if self._kept is not None:
                 self._keep(data[at:end])
@@ -93,8 +104,9 @@ class Scanner:
         """Go on to the end of what is not read."""
         assert self._floor is not None
         size, depth, floor = len(data), self._depth, self._floor
-        match = _TO_BRACKET.match
+        match, brackets = _TO_BRACKET.match, 0
         while depth > floor:
+            brackets += 1
             passed = match(data, at)
             assert passed is not None
             at = passed.end()
@@ -109,6 +121,7 @@ class Scanner:
         else:
             self._floor = None
         self._depth = depth
+        self._effort.spend(brackets)
         return at
 
     def _read_member(self, data: bytes, at: int) -> int:

@@ -175,6 +175,42 @@ def test_what_is_packed_too_densely_is_not_read(
     assert unpacked < 10_000_000 + 64 * len(packed)  # zstandard puts out MB at once
 
 
+@pytest.mark.parametrize(
+    ("content_type", "text"),
+    [
+        (JSON, b'{"a": ' + b"[{}]" * 300_000),
+        (JSON, b'{"a": ' + b"[" * 1_000_000),
+        (JSON, b"{" + b'"a": 1, ' * 300_000),
+        (SSE, b'data: {"a": {"b": ' + b"[{}]" * 300_000),
+        (SSE, b'"usage": {\n' * 100_000),
+    ],
+)
+def test_what_takes_long_to_read_is_not_read_to_its_end(content_type: str, text: bytes) -> None:
+    """Each of these would take a second where others take a millisecond."""
+    reads = 0
+
+    def decode(data: bytes) -> Iterator[bytes]:
+        nonlocal reads
+        for at in range(0, len(text), 65_536):
+            reads += 1
+            yield text[at : at + 65_536]
+
+    reading = read([b"few"], content_type, decode=decode)
+    assert reading.usage() == UNKNOWN
+    assert reads < len(text) // 65_536
+
+
+def test_an_answer_of_brackets_is_read_if_it_came_as_such() -> None:
+    text = b'{"a": [%s], "usage": {"prompt_tokens": 3}}' % b",".join([b"[[1],[2]]"] * 50_000)
+    pieces = [text[at : at + 65_536] for at in range(0, len(text), 65_536)]
+    assert read(pieces).usage() == Usage(prompt=3)
+
+
+def test_an_answer_in_many_small_pieces_earns_its_reading() -> None:
+    text = b'{"a": "%s", "usage": {"prompt_tokens": 3}}' % (b"x" * 2 * SHORT_BYTES)
+    assert read(text[at : at + 1] for at in range(len(text))).usage() == Usage(prompt=3)
+
+
 def test_what_is_not_encoded_as_it_says_is_not_read() -> None:
     decode = AnswerDecoding(["gzip"]).feed
     reading = read([b'{"usage": {"prompt_tokens": 3}}', b"more"], decode=decode)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swapd.telemetry.usage.effort import Effort
 from swapd.telemetry.usage.scanner import WANTED, Scanner
 
 NAMES = st.sampled_from(["usage", "timings", "response", "message", "a", 'q"\\', "x" * 80])
@@ -23,7 +24,9 @@ OBJECTS = st.dictionaries(NAMES, VALUES, max_size=5)
 
 def found(pieces: Iterable[bytes]) -> list[tuple[str, object]]:
     members: list[tuple[str, object]] = []
-    scanner = Scanner(lambda name, text: members.append((name.decode(), json.loads(text))))
+    scanner = Scanner(
+        lambda name, text: members.append((name.decode(), json.loads(text))), Effort(10**9)
+    )
     for piece in pieces:
         scanner.feed(piece)
     return members
