@@ -32,6 +32,7 @@ from swapd.web.explain import explain_views
 from swapd.web.inference import Inference
 from swapd.web.inflight import inflight_views
 from swapd.web.lifecycle import lifecycle_views
+from swapd.web.logs import LogStreams, logs_views
 from swapd.web.manner import Manner
 from swapd.web.metrics import metrics_views
 from swapd.web.models import models_views
@@ -55,7 +56,12 @@ class _Json(DefaultJSONProvider):
 def create_app(services: Services) -> Web:
     """Return the app that answers every request to swapd."""
     passthrough = Passthrough(services)
-    routes = (passthrough.route_of, Inference(services).route_of, Events(services).route_of)
+    routes = (
+        passthrough.route_of,
+        Inference(services).route_of,
+        Events(services).route_of,
+        LogStreams(services).route_of,
+    )
     entry = Entry(services, partial(_first_of, routes))
     app = Web(
         "swapd",
@@ -75,6 +81,7 @@ def create_app(services: Services) -> Web:
         profiles_views,
         lifecycle_views,
         inflight_views,
+        logs_views,
         explain_views,
         performance_views,
         metrics_views,
