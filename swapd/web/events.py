@@ -69,7 +69,6 @@ class Events:
             return
         client.is_endless = True
         await client.begin(200, _HEAD)
-        client.is_endless = True
         if scope["method"] == "GET":
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._end_with_swapd, client, nursery.cancel_scope)
