@@ -69,6 +69,7 @@ def lifecycle_views(services: Services) -> Blueprint:
             first = [] if after is not None else [snapshot(services, gap=since is not None)]
             if Topic.REQUESTS in topics:
                 first.append(requests_message(services.requests, services.lifecycle.seq))
+            await websocket.accept()  # there may be nothing to say yet, also to who comes back
             for message in first:
                 await websocket.send(message)
             await teller.tell()

@@ -105,6 +105,12 @@ async def test_who_comes_back_gets_what_it_missed_and_no_snapshot() -> None:
             assert (await heard(websocket))["gap"] is True
 
 
+async def test_who_comes_back_is_let_in_also_if_it_has_missed_nothing() -> None:
+    async with floor() as web, listening(web, "?since=0") as websocket:
+        web.lifecycle.publish(START)
+        assert (await heard(websocket))["seq"] == 1
+
+
 async def test_the_end_of_swapd_is_a_going_away() -> None:
     async with floor() as web, listening(web) as websocket:
         await heard(websocket)
