@@ -12,6 +12,7 @@ import trio
 from quart import Blueprint, websocket
 
 from swapd.errors import MalformedRequest
+from swapd.telemetry.activity.row import Row
 from swapd.telemetry.finished import Finished
 from swapd.telemetry.inflight import InFlight, Step
 from swapd.telemetry.lifecycle import Event
@@ -22,6 +23,7 @@ from swapd.web.request_messages import (
     Happened,
     finished_message,
     requests_message,
+    row_message,
     step_message,
 )
 from swapd.web.services import Services
@@ -39,7 +41,7 @@ LONGEST_SEQ = 18
 LAG_IN_REQUESTS = 8 * LAG
 
 #: What is told in its order, and never left out.
-Told: TypeAlias = Event | Happened | Finished
+Told: TypeAlias = Event | Happened | Finished | Row
 
 
 class Topic(StrEnum):
@@ -49,6 +51,7 @@ class Topic(StrEnum):
     QUEUE = "queue"
     REQUESTS = "requests"
     LOGS = "logs"
+    ACTIVITY = "activity"
 
 
 def lifecycle_views(services: Services) -> Blueprint:
@@ -109,7 +112,7 @@ class _Teller:
     def listening(self, after: int | None) -> Iterator[_Teller]:
         """Listen for the length of the block, to what comes after ``after`` (default: now)."""
         services, topics = self._services, self._topics
-        many = Topic.REQUESTS in topics
+        many = {Topic.REQUESTS, Topic.ACTIVITY} & topics
         missed = services.lifecycle.missed(after)
         self._told = Subscription[Told](missed, lag=LAG_IN_REQUESTS if many else LAG)
         if after is not None:
@@ -119,6 +122,8 @@ class _Teller:
             if Topic.REQUESTS in topics:
                 stack.enter_context(services.requests.news.listen(self._note_step))
                 stack.enter_context(services.over.listen(self._told.tell))
+            if Topic.ACTIVITY in topics:
+                stack.enter_context(services.stored.listen(self._told.tell))
             if Topic.LOGS in topics:
                 stack.enter_context(services.logs.news.listen(self._lines.tell))
             yield self
@@ -155,6 +160,8 @@ class _Teller:
                 return step_message(told, self._seq)
             case Finished():
                 return finished_message(told, self._seq)
+            case Row():
+                return row_message(told, self._seq)
             case _:
                 assert_never(told)
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import msgspec
 
+from swapd.telemetry.activity.row import Row
 from swapd.telemetry.finished import Finished
 from swapd.telemetry.inflight import InFlight, Step
+from swapd.web.activity_entries import entry
 
 #: What of a finished request is no message's business.
 _INTERNAL = {"id", "is_metered", "collected"}
@@ -50,6 +52,12 @@ def finished_message(finished: Finished, after: int) -> str:
     }
     told = _head("finished", finished.time, after)
     return _encoded(told | {"id": finished.id or None} | known)
+
+
+def row_message(row: Row, after: int) -> str:
+    """Return a row that was stored, as the list of them has it."""
+    shown = entry(row, has_capture=False)
+    return _encoded({"type": "activity", "after": after, "row": shown})
 
 
 def _named(request: InFlight) -> dict[str, object]:

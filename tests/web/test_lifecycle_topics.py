@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import trio
 
 from swapd.ids import ModelId
+from swapd.telemetry.activity.row import row_of
+from swapd.telemetry.finished import Finished
 from swapd.telemetry.line_reader import LAG_BYTES
+from swapd.web.activity_entries import entry
 from swapd.web.lifecycle import LAG_IN_REQUESTS
 from tests.web.floor import chat, floor
 from tests.web.opened import opened, talking
@@ -67,6 +72,19 @@ async def test_what_is_under_way_already_comes_first() -> None:
     assert (known["id"], known["path"], known["phase"]) == (1, "/p", "served")
 
 
+async def test_a_row_is_told_as_it_is_stored_and_found() -> None:
+    async with floor() as web, listening(web, "?topics=activity&since=0") as websocket:
+        finished = Finished(
+            1, "m", "POST", "/p", "/p", is_metered=True, status=200, content_type="t", time=1e9,
+            duration=1.0, queued=0.25, loaded=0.5,
+        )  # fmt: skip
+        web.services.stored.tell(row_of(7, finished))
+        told = await heard(websocket)
+    assert (told["type"], told["after"]) == ("activity", 0)
+    assert told["row"] == json.loads(json.dumps(entry(row_of(7, finished), has_capture=False)))
+    assert (told["row"]["id"], told["row"]["model"]) == (7, "m")
+
+
 async def test_a_websocket_is_a_request_that_is_over_when_it_closes() -> None:
     async with talking() as (web, _), listening(web, "?topics=requests&since=0") as listener:
         await heard(listener)
@@ -125,7 +143,7 @@ async def test_who_is_too_slow_for_the_logs_is_told_how_much_is_missing() -> Non
     assert missed > 0
 
 
-@pytest.mark.parametrize("topics", ["requests", "logs", "queue,requests,logs"])
+@pytest.mark.parametrize("topics", ["requests", "logs", "queue,requests,logs,activity"])
 async def test_who_leaves_is_not_told_any_more(topics: str) -> None:
     async with floor() as web:
         services = web.services
@@ -134,4 +152,4 @@ async def test_who_leaves_is_not_told_any_more(topics: str) -> None:
             assert services.lifecycle.news
         while services.lifecycle.news:  # noqa: ASYNC110  in another task
             await trio.sleep(0.001)
-        assert not any([services.requests.news, services.over, services.logs.news])
+        assert not any([services.requests.news, services.over, services.logs.news, services.stored])
