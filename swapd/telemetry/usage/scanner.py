@@ -29,10 +29,7 @@ _STEPS = 8
 _NAME_BYTES = 64
 
 _STRING_REST = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
-_TOKEN = re.compile(
-    rb'([^"{}\[\]]*+)(?:"((?:[^"\\]++|\\.)*+)"|([{}\[\]]))',
-    re.DOTALL,
-)
+_TOKEN = re.compile(rb'[^"{}\[\]]*+(?:"((?:[^"\\]++|\\.)*+)"|([{}\[\]]))', re.DOTALL)
 _TO_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
 
 
@@ -50,7 +47,6 @@ class Scanner:
         self._objects: list[int] = []
         #: While what is not read is passed over: the depth at which that ends.
         self._floor: int | None = None
-        self._after_colon = False
         self._key: bytes | None = None
         self._kept: bytearray | None = None
 
@@ -128,34 +124,25 @@ class Scanner:
         token = _TOKEN.match(data, at)
         if token is None:
             return self._await_token(data, at)
-        between, name, mark = token.groups()
-        self._note_between(between)
-        if name is not None:
-            self._key = None if self._after_colon else name
+        name, mark = token.groups()
+        if name is not None:  # a value may be, too: it is followed by a name before any bracket
+            self._key = name
         elif mark in b"{[":
             self._open(mark)
         else:
             self._close()
-        self._after_colon = False
         return token.end()
 
     def _await_token(self, data: bytes, at: int) -> int:
         """Keep the beginning of a token that is cut; pass over it if it is too long for a name."""
         start = data.find(b'"', at)
         if start < 0:
-            self._note_between(data[at:])
             return len(data)
-        self._note_between(data[at:start])
         if len(data) - start <= _NAME_BYTES:
             self._rest = data[start:]
             return start
-        self._in_string, self._key, self._after_colon = True, None, False
+        self._in_string, self._key = True, None
         return start + 1
-
-    def _note_between(self, between: bytes) -> None:
-        """Note whether a value comes next, or a name."""
-        if told := between.strip():
-            self._after_colon = told.endswith(b":")
 
     def _open(self, mark: bytes) -> None:
         self._depth += 1

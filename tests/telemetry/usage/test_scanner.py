@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from swapd.telemetry.usage.effort import Effort
@@ -53,6 +53,11 @@ def wanted_of(members: dict[str, object]) -> list[tuple[str, object]]:
     ]
 
 
+@example({"response": {"response": {"usage": {}}}}, [], False)
+@example({"message": {"a": {"usage": {}}, "timings": {}}}, [], False)
+@example({"usage": "usage", "a": {"usage": {}}, "timings": [{}]}, [], False)
+@example([[{"usage": {}}], {"usage": {}}, {"message": {"usage": {}}}], [], False)
+@example({"a": "x" * 70 + '\\"', "usage": {"b": "\\"}}, [40, 81, 82, 83, 84], True)
 @given(
     OBJECTS | st.lists(OBJECTS | VALUES, max_size=3),
     st.lists(st.integers(0, 2000), max_size=6),
