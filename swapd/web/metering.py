@@ -90,9 +90,15 @@ class Meter:
             self._in_flight.answered(status, headers)
         if self._collector is not None:
             self._collector.begin(status, headers)
-        self._content_type = _value(headers, b"content-type")
+        is_encoded = False
+        for name, value in headers:
+            if name == b"content-type":
+                self._content_type = value.decode("latin-1")
+            elif name == b"content-encoding":
+                is_encoded = True
         if self._is_metered or not 200 <= status < 300:
-            self._reading = Reading(status, self._content_type, _decode_of(headers))
+            decode = _decode_of(headers) if is_encoded else None
+            self._reading = Reading(status, self._content_type, decode)
 
     def write(self, data: bytes) -> None:
         """Note a piece of the answer's body."""
@@ -226,19 +232,15 @@ def metered(
 
 def session_of(headers: Sequence[Header], names: Sequence[str]) -> str | None:
     """Return the session that a request names by the first of ``names`` that is there."""
+    if not names:
+        return None
+    fields = dict(headers)
     for name in names:
-        text = _value(headers, name.lower().encode()).strip()
-        if text:
-            return "".join(filter(str.isprintable, text))[:_SESSION_CHARS] or None
+        if value := fields.get(name.lower().encode()):
+            shown = "".join(filter(str.isprintable, value.decode("utf-8", "replace").strip()))
+            if shown:
+                return shown[:_SESSION_CHARS]
     return None
-
-
-def _value(headers: Sequence[Header], wanted: bytes) -> str:
-    """Return the first header that is called ``wanted``; empty if there is none."""
-    for name, value in headers:
-        if name == wanted:
-            return value.decode("utf-8", "replace")
-    return ""
 
 
 def _decode_of(headers: Sequence[Header]) -> Decode | None:

@@ -90,6 +90,8 @@ class Account:
 
     def usage(self) -> Usage:
         """Return what all that comes to (rule 3)."""
+        if not self._timings and not self._metrics:
+            return Usage(prompt=self._prompt, cached=self._cached, generated=self._generated)
         timings = self._timings
         drafted, accepted = _both(timings, "draft_n", "draft_n_accepted")
         speculative = self._metrics.get("speculative_decoding")
