@@ -10,7 +10,18 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable
 
-from swapd.cli.messages import Message, ModelSeen, Place, Queue, Snapshot, Transition
+from swapd.cli.messages import (
+    Message,
+    ModelSeen,
+    Place,
+    Queue,
+    Requests,
+    RequestSeen,
+    RequestStep,
+    Snapshot,
+    Transition,
+)
+from swapd.cli.speeds import Speeds
 
 #: More transitions than a screen has lines.
 _REMEMBERED = 500
@@ -23,6 +34,9 @@ class Board:
         """Know nothing yet."""
         self.models: dict[str, ModelSeen] = {}
         self.queue: list[Place] = []
+        #: What is under way, oldest first, by number.
+        self.requests: dict[int, RequestSeen] = {}
+        self.speeds = Speeds()
         #: When the queue and all durations were told, in Unix seconds.
         self.told_at = 0.0
         #: The newest is the last; None stands for some that were missed.
@@ -52,6 +66,10 @@ class Board:
                 self._see(message, now)
             case Queue():
                 self._wait(message, now)
+            case Requests():
+                self.requests = {request.id: request for request in message.requests}
+            case RequestStep():
+                self._step(message)
             case Transition():
                 self.seq = message.seq
                 self.recent.append(message)
@@ -74,6 +92,24 @@ class Board:
             seen.doomed_for = told.doomed.get(model)
             seen.backoff = told.backoff.get(model)
 
+    def _step(self, step: RequestStep) -> None:
+        if step.event == "finished":
+            self.requests.pop(step.id or 0, None)
+            self.speeds.note(step)
+        elif step.id is None:
+            return
+        elif step.event == "begun":
+            self.requests[step.id] = RequestSeen(
+                id=step.id,
+                model=step.model,
+                method=step.method,
+                path=step.path,
+                client=step.client,
+                since=step.time,
+            )
+        elif step.event == "admitted" and step.id in self.requests:
+            self.requests[step.id].phase = "served"
+
     def _change(self, change: Transition) -> None:
         seen = self.models.get(change.model)
         if seen is None:
@@ -85,6 +121,7 @@ class Board:
         elif change.failed:
             seen.error = change.detail
         if change.new == "stopped":
+            self.speeds.forget(change.model)
             seen.in_flight, seen.doomed_for, seen.stuck, seen.pid = 0, None, None, None
 
 

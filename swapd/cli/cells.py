@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterator
 
 from swapd.cli.board import Board
-from swapd.cli.messages import ModelSeen, Place, Transition
+from swapd.cli.messages import ModelSeen, Place, RequestSeen, Transition
 
 MODEL_HEAD = ("MODEL", "STATE", "FOR", "SERVES", "WAITS", "PID", "NOTE")
+REQUEST_HEAD = ("ID", "MODEL", "PHASE", "FOR", "CLIENT", "REQUEST")
 PLACE_HEAD = ("#", "MODEL", "ASKED BY", "WAITED", "NOTE")
 
 
@@ -22,6 +23,25 @@ def model_cells(seen: ModelSeen, now: float, ago: float = 0.0) -> tuple[str, ...
         str(seen.waiting),
         str(seen.pid or "-"),
         "; ".join(_notes(seen, ago)),
+    )
+
+
+def speed(tokens_per_second: float | None) -> str:
+    """Return how fast a model generates, for people."""
+    if tokens_per_second is None:
+        return "-"
+    return f"{tokens_per_second:.1f}" if tokens_per_second < 100 else f"{tokens_per_second:.0f}"
+
+
+def request_cells(request: RequestSeen, now: float) -> tuple[str, ...]:
+    """Return the line of one request that is under way at ``now``, in Unix seconds."""
+    return (
+        str(request.id),
+        clean(request.model),
+        clean(request.phase),
+        duration(now - request.since),
+        clean(request.client or "-"),
+        clean(f"{request.method} {request.path}"),
     )
 
 

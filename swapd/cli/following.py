@@ -17,7 +17,7 @@ from swapd.errors import CannotReach
 _SOON, _LATEST = 0.25, 5.0
 
 #: What to ask for to hear of everything that a board knows.
-EVERYTHING = "topics=lifecycle,queue"
+EVERYTHING = "topics=lifecycle,queue,requests"
 
 
 async def follow(

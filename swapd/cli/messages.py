@@ -83,12 +83,53 @@ class Transition(msgspec.Struct, kw_only=True, tag_field="type", tag="transition
         return self.reason in _FAILURES
 
 
-Message: TypeAlias = Snapshot | Queue | Transition
+class RequestSeen(msgspec.Struct, kw_only=True):
+    """A request that is under way, since a moment in Unix seconds."""
+
+    id: int
+    model: str
+    method: str = ""
+    path: str = ""
+    client: str | None = None
+    since: float = 0.0
+    phase: str = "waiting"
+
+
+class Requests(msgspec.Struct, kw_only=True, tag_field="type", tag="requests"):
+    """All requests that are under way."""
+
+    requests: list[RequestSeen]
+
+
+class Tokens(msgspec.Struct, kw_only=True):
+    """What the model's server said of one answer."""
+
+    generated: int | None = None
+    generated_per_second: float | None = None
+
+
+class RequestStep(msgspec.Struct, kw_only=True, tag_field="type", tag="request"):
+    """What happens to a request: it has begun, is admitted, or is finished."""
+
+    event: str
+    time: float
+    id: int | None
+    model: str
+    method: str = ""
+    path: str = ""
+    client: str | None = None
+    usage: Tokens | None = None
+    duration: float = 0.0
+    queued: float = 0.0
+    loaded: float = 0.0
+
+
+Message: TypeAlias = Snapshot | Queue | Transition | Requests | RequestStep
 
 #: Reasons that nobody gave.
 _FAILURES = {"crash", "hung", "start_failed"}
 
-_KINDS = {"snapshot", "queue", "transition"}
+_KINDS = {"snapshot", "queue", "transition", "requests", "request"}
 
 
 class _Typed(msgspec.Struct):

@@ -15,11 +15,14 @@ from swapd.cli.board import Board, by_weight
 from swapd.cli.cells import (
     MODEL_HEAD,
     PLACE_HEAD,
+    REQUEST_HEAD,
     model_cells,
     place_cells,
+    request_cells,
+    speed,
     transition_cells,
 )
-from swapd.cli.messages import ModelSeen, Place, Transition
+from swapd.cli.messages import ModelSeen, Place, RequestSeen, Transition
 
 T = TypeVar("T")
 
@@ -29,7 +32,11 @@ _STYLES = {"ready": "green", "starting": "yellow", "stopping": "magenta", "stopp
 _WIDE = 110
 
 #: Columns that only a wide screen has, and those that are numbers.
-_LESSER, _NUMBERS = {"PID"}, {"#", "FOR", "SERVES", "WAITS", "PID", "WAITED"}
+_LESSER = {"PID", "CLIENT"}
+_NUMBERS = {"#", "ID", "FOR", "SERVES", "WAITS", "TOK/S", "PID", "WAITED"}
+
+#: What a screen shows of a model: what `swapd ps` does, and how fast it is.
+_MODEL_HEAD = (*MODEL_HEAD[:-2], "TOK/S", *MODEL_HEAD[-2:])
 
 _TRANSITION_HEAD = ("TIME", "MODEL", "CHANGE", "REASON", "DETAIL")
 
@@ -48,27 +55,35 @@ class Shares:
 
     models: int
     queue: int
+    requests: int
     recent: int
 
 
-def share(height: int, models: int, queue: int) -> Shares:
-    """Divide ``height`` lines: a third for the queue at most, and always some for what was last."""
-    room = max(3, height - 8)  # three heads, three blank lines, the top, and one to spare
+def share(height: int, models: int, queue: int, requests: int = 0) -> Shares:
+    """Divide ``height`` lines, so that there are always some for what was last."""
+    # Three heads, three blank lines, the top, and one to spare; two more if there are requests.
+    room = max(4, height - (10 if requests else 8))
     for_queue = min(queue, max(1, room // 3))
-    for_models = min(models, max(1, room - for_queue - max(1, room // 4)))
-    return Shares(for_models, for_queue, max(1, room - for_queue - for_models))
+    for_requests = min(requests, max(1, room // 4))
+    left = room - for_queue - for_requests
+    for_models = min(models, max(1, left - max(1, room // 4)))
+    return Shares(for_models, for_queue, for_requests, max(1, left - for_models))
 
 
 def screen(board: Board, link: Link, *, now: float, width: int, height: int) -> RenderableType:
     """Return the whole screen; ``now`` is in Unix seconds."""
-    shares = share(height, len(board.models), len(board.queue))
+    shares = share(height, len(board.models), len(board.queue), len(board.requests))
     parts: list[RenderableType] = [*_top(link)]
     ago = now - board.told_at
     models = by_weight(board.models.values())
-    parts.append(_models(models, shares.models, now=now, ago=ago, width=width))
+    rows = [_model(seen, board, now, ago) for seen in _first(models, shares.models)]
+    parts.append(_table(_MODEL_HEAD, rows, more=len(models) - len(rows), width=width))
     parts.append(Text())
     if board.queue:
         parts += [_queue(board.queue, shares.queue, ago=ago, width=width), Text()]
+    if board.requests:
+        requests = [*board.requests.values()]
+        parts += [_requests(requests, shares.requests, now=now, width=width), Text()]
     parts.append(_recent(reversed(board.recent), shares.recent, width))
     return Group(*parts)
 
@@ -79,15 +94,16 @@ def _top(link: Link) -> Iterator[Text]:
     yield Text(trouble, "bold red", no_wrap=True, overflow="ellipsis")
 
 
-def _models(models: Sequence[ModelSeen], most: int, *, now: float, ago: float, width: int) -> Table:
-    rows = [_model(seen, now, ago) for seen in _first(models, most)]
-    return _table(MODEL_HEAD, rows, more=len(models) - len(rows), width=width)
-
-
-def _model(seen: ModelSeen, now: float, ago: float) -> list[Text]:
-    name, state, *numbers, note = model_cells(seen, now, ago)
+def _model(seen: ModelSeen, board: Board, now: float, ago: float) -> list[Text]:
+    name, state, *numbers, pid, note = model_cells(seen, now, ago)
     style = "red" if seen.error or seen.stuck else "yellow"
-    return [Text(name), Text(state, _STYLES.get(state, "")), *map(Text, numbers), Text(note, style)]
+    plain = map(Text, (*numbers, speed(board.speeds.of(seen.model, now)), pid))
+    return [Text(name), Text(state, _STYLES.get(state, "")), *plain, Text(note, style)]
+
+
+def _requests(requests: Sequence[RequestSeen], most: int, *, now: float, width: int) -> Table:
+    rows = [[Text(cell) for cell in request_cells(each, now)] for each in _first(requests, most)]
+    return _table(REQUEST_HEAD, rows, more=len(requests) - len(rows), width=width)
 
 
 def _queue(queue: Sequence[Place], most: int, *, ago: float, width: int) -> Table:

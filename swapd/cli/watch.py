@@ -7,6 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import click
 
@@ -23,16 +24,24 @@ _DUMB = {"dumb", "unknown"}
 
 @click.command()
 @click.argument("address", metavar="[URL]", required=False)
+@click.option(
+    "--topics",
+    default="lifecycle",
+    show_default=True,
+    metavar="A,B",
+    help="With --json: what to hear of, of lifecycle, queue, requests, logs and activity.",
+)
 @with_server
 @as_json
-def watch(address: str | None, url: str, api_key: str | None, as_json: bool) -> None:
+def watch(address: str | None, topics: str, url: str, api_key: str | None, as_json: bool) -> None:
     """Show live what the models do, who waits, and what happened last.
 
     Goes on through restarts of swapd.  Without a terminal each transition is a line; with
     --json each message of the websocket is one.  Ctrl-C ends it.
     """
+    main: Callable[[Client], Awaitable[None]]
     if as_json:
-        main = _print_messages
+        main = partial(_print_messages, topics)
     elif sys.stdout.isatty() and os.environ.get("TERM") not in _DUMB:
         main = _draw
     else:
@@ -40,11 +49,11 @@ def watch(address: str | None, url: str, api_key: str | None, as_json: bool) -> 
     run(main, address or url, api_key)
 
 
-async def _print_messages(client: Client) -> None:
+async def _print_messages(topics: str, client: Client) -> None:
     def heard(said: bytes, _: Message | None) -> None:
         click.echo(said.decode())
 
-    await _print(client, heard)
+    await _print(client, heard, f"topics={quote(topics, safe=',')}")
 
 
 async def _print_transitions(client: Client) -> None:
@@ -61,7 +70,9 @@ async def _print_transitions(client: Client) -> None:
     await _print(client, heard)
 
 
-async def _print(client: Client, heard: Callable[[bytes, Message | None], None]) -> None:
+async def _print(
+    client: Client, heard: Callable[[bytes, Message | None], None], topics: str = ""
+) -> None:
     from swapd.cli.board import Board
     from swapd.cli.following import follow
 
@@ -74,7 +85,8 @@ async def _print(client: Client, heard: Callable[[bytes, Message | None], None])
             click.echo(tell, err=True)
         told = tell
 
-    await _until_interrupted(partial(follow, client, Board(), heard=heard, linked=linked))
+    following = partial(follow, client, Board(), topics=topics, heard=heard, linked=linked)
+    await _until_interrupted(following)
 
 
 async def _draw(client: Client) -> None:

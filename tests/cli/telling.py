@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import json
 
-from swapd.cli.messages import Message, ModelSeen, Place, Snapshot, Transition
+from swapd.cli.messages import (
+    Message,
+    ModelSeen,
+    Place,
+    RequestStep,
+    Snapshot,
+    Tokens,
+    Transition,
+)
 
 #: A moment that tests take for now, in Unix seconds.
 NOW = 1_800_000_000.0
@@ -44,6 +52,41 @@ def change(seq: int, new: str, model: str = "a", failed: str | None = None) -> T
         new=new,
         reason="crash" if failed else "request",
         detail=failed,
+    )
+
+
+def begun(number: int, model: str = "a") -> RequestStep:
+    """Return the begin of a request, ``number`` seconds ago."""
+    return RequestStep(
+        event="begun",
+        time=NOW - number,
+        id=number,
+        model=model,
+        method="POST",
+        path="/v1/x",
+        client="10.0.0.1",
+    )
+
+
+def finished(
+    model: str,
+    generated: int | None,
+    speed: float | None = None,
+    *,
+    number: int = 1,
+    ago: float = 0.0,
+    took: float = 0.0,
+) -> RequestStep:
+    """Return the end of a request of ``ago`` seconds before, which ``took`` some after waiting."""
+    return RequestStep(
+        event="finished",
+        time=NOW - ago,
+        id=number,
+        model=model,
+        usage=Tokens(generated=generated, generated_per_second=speed),
+        duration=took + 5,
+        queued=2,
+        loaded=3,
     )
 
 

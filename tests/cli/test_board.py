@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from swapd.cli.board import Board, by_weight
-from swapd.cli.messages import Queue
-from tests.cli.telling import NOW, change, place, seen, snapshot
+from swapd.cli.messages import Queue, Requests, RequestSeen, RequestStep
+from tests.cli.telling import NOW, change, finished, place, seen, snapshot
+from tests.cli.telling import begun as request_begun
 
 
 def begun(*changes: int) -> Board:
@@ -67,6 +68,34 @@ def test_a_beginning_may_have_a_past_that_is_still_to_be_told() -> None:
     assert [told and told.seq for told in board.recent] == [21, 70, 71]
     board.begin(snapshot(seq=3), NOW, past=50)
     assert board.place == "since=0&instance=one"
+
+
+def test_a_request_is_under_way_from_its_begin_to_its_end() -> None:
+    board = begun()
+    board.hear(Requests(requests=[RequestSeen(id=3, model="a", phase="served")]), NOW)
+    board.hear(request_begun(4, "b"), NOW)
+    assert [(one.id, one.model, one.phase) for one in board.requests.values()] == [
+        (3, "a", "served"),
+        (4, "b", "waiting"),
+    ]
+    assert board.requests[4].since == NOW - 4
+    for number in (4, 5, None):
+        board.hear(RequestStep(event="admitted", time=NOW, id=number, model="b"), NOW)
+    assert board.requests[4].phase == "served"
+    board.hear(finished("a", None, number=3), NOW)
+    board.hear(finished("a", None, number=3), NOW)
+    assert [*board.requests] == [4]
+    board.hear(Requests(requests=[]), NOW)
+    assert board.requests == {}
+
+
+def test_how_fast_a_model_is_counts_until_it_is_stopped() -> None:
+    board = begun()
+    board.hear(finished("a", 100, 50.0), NOW)
+    board.hear(change(6, "stopping"), NOW)
+    assert board.speeds.of("a", NOW) == 50.0
+    board.hear(change(7, "stopped"), NOW)
+    assert board.speeds.of("a", NOW) is None
 
 
 def test_an_error_stays_until_the_next_start() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import re
+from itertools import product
 
 import pytest
 from rich.console import Console
 
 from swapd.cli.board import Board
 from swapd.cli.view import Link, screen, share
-from tests.cli.telling import NOW, change, place, seen, snapshot
+from tests.cli.telling import NOW, begun, change, finished, place, seen, snapshot
 
 LINK = Link("http://127.0.0.1:8080")
 
@@ -41,6 +42,7 @@ def busy() -> Board:
     board.hear(change(2, "stopped", "broken", LONG_ERROR), NOW)
     board.hear(change(3, "ready", "qwen"), NOW)
     board.models["qwen"].in_flight = 2
+    board.hear(finished("qwen", 453, 45.3), NOW)
     return board
 
 
@@ -50,13 +52,26 @@ def test_a_screen_of_80_columns_has_all_that_matters() -> None:
     assert len(lines) <= 24
     text = "\n".join(lines)
     assert lines[0] == "swapd http://127.0.0.1:8080"
-    assert re.search(r"^qwen +ready +3s +2 +0 +doomed for gemma$", text, re.MULTILINE)
-    assert re.search(r"^broken +stopped +2s +0 +0 +next start in 8s; ex.*…$", text, re.MULTILINE)
+    assert re.search(r"^qwen +ready +3s +2 +0 +45\.3 +doomed for gemma$", text, re.MULTILINE)
+    assert re.search(r"^broken +stopped +2s +0 +0 +- +next start in 8s; ex.*…$", text, re.MULTILINE)
     assert re.search(r"^1 +gemma +request +31s +overdue; waits for qwen$", text, re.MULTILINE)
     assert re.search(r"^2 +qwen +request +2s$", text, re.MULTILINE)
     assert re.search(r"^\d\d:\d\d:\d\d +qwen +old -> ready +request$", text, re.MULTILINE)
     assert text.index("qwen  ", text.index("TIME")) < text.index("broken ", text.index("TIME"))
     assert "4711" not in text
+
+
+def test_what_is_under_way_is_shown_only_as_long_as_it_is() -> None:
+    board = busy()
+    assert "REQUEST" not in "\n".join(drawn(board))
+    for number in range(1, 12):
+        board.hear(begun(number, "qwen"), NOW)
+    text = "\n".join(drawn(board, height=40))
+    assert re.search(r"^ID +MODEL +PHASE +FOR +REQUEST$", text, re.MULTILINE)
+    assert re.search(r"^ 1 +qwen +waiting +1s +POST /v1/x$", text, re.MULTILINE)
+    assert re.search(r"and \d more", text)
+    assert "10.0.0.1" not in text
+    assert "10.0.0.1" in "\n".join(drawn(board, width=160))
 
 
 def test_a_screen_of_160_columns_has_more() -> None:
@@ -111,11 +126,12 @@ def test_markup_in_a_name_is_just_text() -> None:
 
 @pytest.mark.parametrize("height", range(1, 60))
 def test_every_part_has_a_share_whatever_the_height(height: int) -> None:
-    for models in (0, 3, 100):
-        for queue in (0, 3, 100):
-            shares = share(height, models, queue)
-            assert shares.models <= models
-            assert shares.queue <= queue
-            assert (shares.models > 0, shares.queue > 0) == (models > 0, queue > 0)
-            assert shares.recent >= 1
-            assert height < 11 or shares.models + shares.queue + shares.recent <= height - 8
+    for models, queue, requests in product((0, 3, 100), repeat=3):
+        shares = share(height, models, queue, requests)
+        given = (shares.models, shares.queue, shares.requests)
+        wanted = (models, queue, requests)
+        assert all(gets <= wants for gets, wants in zip(given, wanted, strict=True))
+        assert [gets > 0 for gets in given] == [wants > 0 for wants in wanted]
+        assert shares.recent >= 1
+        around = 10 if requests else 8
+        assert height < 14 or sum(given) + shares.recent <= height - around
