@@ -78,6 +78,11 @@ class Board:
                     self._change(message)
 
     def _see(self, snapshot: Snapshot, now: float) -> None:
+        for seen in snapshot.models:
+            if seen.state == "stopped":
+                self.speeds.forget(seen.model)
+        if snapshot.instance != self.instance:
+            self.requests, self.speeds = {}, Speeds()
         self.instance = snapshot.instance
         self.seq = self._seen = snapshot.seq
         self.models = {seen.model: seen for seen in snapshot.models}

@@ -98,6 +98,19 @@ def test_how_fast_a_model_is_counts_until_it_is_stopped() -> None:
     assert board.speeds.of("a", NOW) is None
 
 
+def test_another_swapd_has_other_requests_and_has_generated_nothing() -> None:
+    board = begun()
+    board.hear(finished("a", 100, 50.0), NOW)
+    board.hear(request_begun(4), NOW)
+    board.hear(snapshot(seen("a", "ready"), seq=9), NOW)  # the same, after a gap
+    assert (board.speeds.of("a", NOW), [*board.requests]) == (50.0, [4])
+    board.hear(snapshot(seen("a"), seq=9), NOW)
+    assert board.speeds.of("a", NOW) is None
+    board.hear(finished("a", 100, 50.0), NOW)
+    board.hear(snapshot(seen("a", "ready"), seq=0, instance="two"), NOW)
+    assert (board.speeds.of("a", NOW), board.requests) == (None, {})
+
+
 def test_an_error_stays_until_the_next_start() -> None:
     board = begun()
     board.hear(change(6, "stopped", failed="exited with code 3"), NOW)
