@@ -14,7 +14,6 @@ from swapd.telemetry.usage.said import Account
 from swapd.telemetry.usage.scanner import Scanner
 
 _WANTED = re.compile(rb'"(?:usage|timings|metrics|error)"\s*+:\s*+[{"]')
-_NEEDLES = (b'"usage"', b'"timings"', b'"metrics"', b'"error"')
 _FIELD = b"data:"
 
 #: What a line costs that is looked at.
@@ -55,11 +54,6 @@ class Events:
 
     def _read(self, data: bytes, end: int) -> None:
         """Read the lines before ``end`` that say something."""
-        for needle in _NEEDLES:
-            if needle in data:
-                break
-        else:
-            return
         at = 0
         while (hit := _WANTED.search(data, at, end)) is not None:
             start = data.rfind(b"\n", at, hit.start()) + 1 or at

@@ -16,7 +16,7 @@ from swapd.telemetry.usage.document import Document
 from swapd.telemetry.usage.effort import Effort, TooDense
 from swapd.telemetry.usage.events import Events
 from swapd.telemetry.usage.said import Account
-from swapd.telemetry.usage.usage import UNKNOWN, Usage
+from swapd.telemetry.usage.usage import Usage
 
 #: Undoes what was done to an answer, piece by piece; raises ``UpstreamFailed`` if it was not.
 Decode = Callable[[bytes], Iterable[bytes]]
@@ -82,8 +82,8 @@ class Reading:
             self._give_up("it would take too long")
 
     def usage(self) -> Usage:
-        """Return what was said of tokens."""
-        return UNKNOWN if self._complaint is not None else self._account.usage()
+        """Return what was said of tokens; nothing is known of an answer that is an error."""
+        return self._account.usage()
 
     def error(self) -> str | None:
         """Return what the server said was wrong, if anything was."""

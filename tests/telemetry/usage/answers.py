@@ -135,6 +135,23 @@ ANSWERS = [
         cached=20,
         generated=9,
     ),
+    document(
+        "zero and unknown",
+        {"usage": {"prompt_tokens": 4, "completion_tokens": 0, "cached_tokens": 1}},
+        prompt=4,
+        generated=0,
+    ),
+    document(
+        "cached in two ways",
+        {
+            "usage": {
+                "cache_read_input_tokens": 2,
+                "input_tokens_details": {"cached_tokens": 9},
+                "prompt_tokens_details": {"cached_tokens": 8},
+            }
+        },
+        cached=2,
+    ),
     document("rerank", {"results": [], "usage": {"prompt_tokens": 31}}, prompt=31),
     document("llama.cpp", {"content": "a", "timings": TIMINGS}, **TIMED),
     document(
@@ -298,7 +315,8 @@ ANSWERS = [
     ),
     Answer(
         "what is no data",
-        b'{"usage":{"prompt_tokens":1}}\n: {"usage":{"prompt_tokens":1}}\ndata: "usage": {\n\n',
+        b'{"usage":{"prompt_tokens":1}}\n'
+        b'note:{"usage":{"prompt_tokens":1}}\n: {"usage":{"prompt_tokens":1}}\ndata: "usage": {\n\n',
         UNKNOWN,
         SSE,
     ),
