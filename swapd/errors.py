@@ -14,6 +14,7 @@
 #     ├── UnknownModel       the model is in no configuration
 #     ├── UnknownProfile     the profile is in no configuration
 #     ├── UnknownCapture     nothing is kept of the request that was asked for
+#     ├── HardwareUnknown    what this machine is cannot be found out
 #     ├── NotLoaded          the model is not loaded, and such a request does not load it
 #     ├── RequestCancelled   somebody who may has cancelled the request
 #     ├── UnknownRequest     no request of that number is under way
@@ -94,6 +95,10 @@ class UnknownProfile(RequestError):
 
 class UnknownCapture(RequestError):
     """Nothing is kept of the request that was asked for."""
+
+
+class HardwareUnknown(RequestError):
+    """What this machine is cannot be found out; the log says why."""
 
 
 class NotLoaded(RequestError):

@@ -13,6 +13,7 @@ import msgspec
 from swapd.errors import (
     BodyNotKept,
     BodyTooLarge,
+    HardwareUnknown,
     MalformedRequest,
     ModelTooSlow,
     ModelUnavailable,
@@ -117,6 +118,7 @@ KINDS: dict[type[RequestError], Kind] = {
     UnknownModel: Kind(404, "invalid_request_error", "model_not_found"),
     UnknownProfile: NOT_FOUND,
     UnknownRequest: NOT_FOUND,
+    HardwareUnknown: Kind(503, "server_error", "service_unavailable"),
     NotLoaded: Kind(409, "invalid_request_error", "conflict"),
     # No status that clients take for a reason to send it again by themselves.
     RequestCancelled: Kind(499, "invalid_request_error", "cancelled"),

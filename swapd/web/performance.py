@@ -9,7 +9,7 @@ from datetime import datetime
 from quart import Blueprint, request
 from quart.typing import ResponseReturnValue
 
-from swapd.errors import MalformedRequest
+from swapd.errors import HardwareUnknown, MalformedRequest
 from swapd.telemetry.host.cards import Accelerator
 from swapd.telemetry.host.figures import Gpu, Sample, System
 from swapd.telemetry.host.hardware import Hardware
@@ -24,7 +24,7 @@ _MIB = 1024 * 1024
 def performance_views(services: Services) -> Blueprint:
     """Return the views that tell of the machine."""
     views = Blueprint("performance", __name__)
-    monitor, detector = services.monitor, services.detector
+    monitor = services.monitor
 
     @views.get("/api/performance")
     async def performance() -> ResponseReturnValue:
@@ -40,9 +40,9 @@ def performance_views(services: Services) -> Blueprint:
 
     @views.get("/api/hardware")
     async def hardware() -> ResponseReturnValue:
-        found = await detector.detect()
+        found = await services.detector.detect()
         if found is None:
-            return {"error": "what this machine is could not be found out; the log says why"}, 503
+            raise HardwareUnknown("what this machine is cannot be found out; the log says why")
         return told(found)
 
     return views

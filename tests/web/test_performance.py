@@ -10,7 +10,7 @@ import pytest
 from swapd.errors import MalformedRequest
 from swapd.telemetry.host.cards import Accelerator
 from swapd.telemetry.host.figures import Gpu, Interface, Sample, System
-from swapd.telemetry.host.hardware import Hardware
+from swapd.telemetry.host.hardware import Detector, Hardware
 from swapd.telemetry.host.machine import Environment, Facts
 from swapd.web.performance import moment, told
 from tests.web.floor import Floor, floor, get
@@ -222,3 +222,13 @@ async def test_hardware_is_asked_for_over_http() -> None:
 async def test_a_key_is_asked_for(path: str) -> None:
     async with floor(apiKeys=["sesame"]) as web:
         assert (await web.ask(get(path))).status == 401
+
+
+async def test_a_machine_that_is_not_known_is_an_error() -> None:
+    def fails() -> Facts:
+        raise OSError("no /proc")
+
+    async with floor() as web:
+        web.services.detector = Detector((), fails)
+        reply = await web.ask(get("/api/hardware"))
+    assert (reply.status, reply.error["code"]) == (503, "service_unavailable")

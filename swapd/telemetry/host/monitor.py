@@ -133,8 +133,9 @@ class Monitor:
         await meter.prime()
         next_at = trio.current_time()
         while True:
-            # A measurement that was due while the machine slept is not made up for.
-            next_at = max(next_at + self._performance.every, trio.current_time())
+            next_at += self._performance.every
+            if next_at <= trio.current_time():  # it was slow: what was due meanwhile is left out
+                next_at = trio.current_time() + self._performance.every
             await trio.sleep_until(next_at)
             system, gpus = await meter.measure()
             if system is not None or gpus:

@@ -14,18 +14,18 @@ def is_there(program: str) -> bool:
     return shutil.which(program) is not None
 
 
-def output_of(*command: str) -> bytes:
-    """Return what ``command`` writes to its standard output; blocks for at most 5 s.
+def output_of(*command: str, patience: float = PATIENCE) -> bytes:
+    """Return what ``command`` writes to its standard output; blocks for ``patience`` seconds.
 
     Raises:
       OSError: It cannot be run, takes too long, or fails.
     """
     try:
         done = subprocess.run(
-            command, capture_output=True, timeout=PATIENCE, check=True, stdin=subprocess.DEVNULL
+            command, capture_output=True, timeout=patience, check=True, stdin=subprocess.DEVNULL
         )
     except subprocess.TimeoutExpired:
-        raise OSError(f"{command[0]} does not answer within {PATIENCE:g} s") from None
+        raise OSError(f"{command[0]} does not answer within {patience:g} s") from None
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode(errors="replace").strip()[-200:]
         raise OSError(f"{command[0]} exited with code {error.returncode}: {said}") from None

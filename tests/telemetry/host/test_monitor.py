@@ -120,7 +120,25 @@ async def test_a_slow_measurement_does_not_pile_up_others(autojump_clock: MockCl
     meter.takes = 12
     async with monitoring(meter) as monitor:
         await trio.sleep(60)
-    assert set(seconds(monitor)) == {12}
+    assert set(seconds(monitor)) == {17}
+
+
+async def test_what_was_due_meanwhile_is_not_made_up_for(autojump_clock: MockClock) -> None:
+    meter = FakeMeter()
+    meter.takes = 60
+    async with monitoring(meter) as monitor:
+        await trio.sleep(HEAD_START + 5 + 1)
+        meter.takes = 0
+        await trio.sleep(80)
+    assert seconds(monitor) == [5, 5, 5, 5]
+
+
+async def test_an_hour_is_kept_of_the_new_interval_too(autojump_clock: MockClock) -> None:
+    async with monitoring(FakeMeter(), every="60s") as monitor:
+        await trio.sleep(7200)
+        monitor.reconfigure(Performance())
+        await trio.sleep(7200)
+    assert len(monitor.history.after(None)) == 720
 
 
 async def test_what_could_not_be_measured_at_all_is_no_sample(autojump_clock: MockClock) -> None:

@@ -59,6 +59,11 @@ def test_each_series_has_its_model_and_each_family_is_there_once() -> None:
     ]
 
 
+def test_who_shows_a_family_first_says_what_it_is() -> None:
+    found = lines(("a", "# HELP x One.\nx 1\n"), ("b", "# HELP x Other.\nx 2\n"))
+    assert found == [*("# HELP x One.", "# TYPE x untyped", 'x{model="a"} 1', 'x{model="b"} 2')]
+
+
 def test_histograms_and_summaries_stay_whole() -> None:
     found = lines(("v", VLLM))
     name = "vllm:time_to_first_token_seconds"
