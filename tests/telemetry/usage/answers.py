@@ -316,7 +316,8 @@ ANSWERS = [
     Answer(
         "what is no data",
         b'{"usage":{"prompt_tokens":1}}\n'
-        b'note:{"usage":{"prompt_tokens":1}}\n: {"usage":{"prompt_tokens":1}}\ndata: "usage": {\n\n',
+        b'note:{"usage":{"prompt_tokens":1}}\n'
+        b': {"usage":{"prompt_tokens":1}}\ndata: "usage": {\n\n',
         UNKNOWN,
         SSE,
     ),
