@@ -13,9 +13,5 @@ from swapd.config.server import Server
 
 def pending(config: Config) -> Iterator[str]:
     """Yield the keys that ``config`` sets and that change nothing yet."""
-    kept = {
-        "captureBuffer": config.capture_buffer_bytes > 0,
-    }
-    yield from (key for key, is_set in kept.items() if is_set)
     if config.server.fast_transport != Server().fast_transport:
         yield "server.fastTransport"

@@ -9,11 +9,17 @@ import msgspec
 from quart import Blueprint, Response, request
 from quart.typing import ResponseReturnValue
 
+from swapd.errors import MalformedRequest, UnknownCapture
 from swapd.telemetry.activity.pages import Wanted, find_page
 from swapd.telemetry.activity.statistics import sum_up
+from swapd.telemetry.captures import Captures
 from swapd.web.activity_entries import entry, statistics_entry
 from swapd.web.activity_query import wanted_by
+from swapd.web.capture_entries import capture_entry
 from swapd.web.services import Services
+
+#: Digits of the longest number of a request that is looked for.
+LONGEST_ID = 18
 
 
 def activity_views(services: Services) -> Blueprint:
@@ -22,7 +28,8 @@ def activity_views(services: Services) -> Blueprint:
 
     @views.get("/api/metrics/activity")
     async def activity() -> ResponseReturnValue:
-        page = partial(_page, wanted=wanted_by(request.args))
+        captured = services.activity.captures
+        page = partial(_page, wanted=wanted_by(request.args), captured=captured)
         return _json(await services.activity.read(page))
 
     @views.get("/api/metrics/stats")
@@ -30,14 +37,22 @@ def activity_views(services: Services) -> Blueprint:
         model = request.args.get("model", "").strip() or None
         return _json(await services.activity.read(partial(_statistics, model=model)))
 
+    @views.get("/api/captures/<number>")
+    async def capture(number: str) -> ResponseReturnValue:
+        if not number.isascii() or not number.isdecimal() or len(number) > LONGEST_ID:
+            raise MalformedRequest(f"a capture has the id of a request, a number: not {number!r}")
+        if (found := services.activity.captures.get(int(number))) is None:
+            raise UnknownCapture(f"there is no capture of request {int(number)}, or no more")
+        return _json(msgspec.json.encode(await capture_entry(int(number), found)))
+
     return views
 
 
-def _page(connection: Connection, *, wanted: Wanted) -> bytes:
+def _page(connection: Connection, *, wanted: Wanted, captured: Captures) -> bytes:
     """Return one page as JSON; done in a thread, for it may be large."""
     page = find_page(connection, wanted)
     told = {
-        "data": [entry(row, has_capture=False) for row in page.rows],
+        "data": [entry(row, has_capture=row.id in captured) for row in page.rows],
         "page": wanted.page,
         "limit": wanted.limit,
         "total": page.total,

@@ -35,6 +35,7 @@ from swapd.upstream.peers import Peers
 from swapd.upstream.pools import Pools
 from swapd.web.auth import Keys
 from swapd.web.bound import Bound
+from swapd.web.capturing import Capturing
 from swapd.web.collecting import Collecting
 from swapd.web.cors import Origins
 from swapd.web.guard import Guard
@@ -118,6 +119,8 @@ class Services:
         self._follow_profiles(config)
         self._directory = Directory(self.names, self.profiles, self._choosing, config.selectors)
         self.keys = Keys(config.api_keys)
+        captures = self.activity.captures
+        self.collecting = Capturing(captures, self.keys) if config.capture_buffer_bytes else None
         self.guard = Guard(
             keys=self.keys,
             hosts=Hosts(config.server.allowed_hosts, on_loopback=self.bound.is_loopback),

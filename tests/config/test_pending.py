@@ -18,7 +18,6 @@ def test_a_plain_configuration_has_its_full_effect() -> None:
     ("written", "named"),
     [
         ("server: {fastTransport: false}\n", "server.fastTransport"),
-        ("captureBuffer: 5\n", "captureBuffer"),
     ],
 )
 def test_a_key_without_effect_is_named(written: str, named: str) -> None:

@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -22,6 +23,7 @@ from swapd.errors import CannotStart, StoreUnreadable
 from swapd.telemetry.activity.keeping import Keeping
 from swapd.telemetry.activity.row import Row
 from swapd.telemetry.activity.store import Store
+from swapd.telemetry.captures import Captures, Draft
 from swapd.telemetry.finished import Finished
 
 _log = logging.getLogger("swapd.activity")
@@ -68,6 +70,7 @@ class Activity:
           wall_clock: Gives Unix seconds.
         """
         self._keeping = keeping
+        self.captures = Captures(keeping.capture_bytes)
         self._on_stored = on_stored
         self._wall_clock = wall_clock
         self._store: Store | None = None
@@ -89,11 +92,12 @@ class Activity:
             self._waiting.append(finished)
             self._woken.set()
         else:
-            self._lose(1)
+            self._lose(finished)
 
     def reconfigure(self, keeping: Keeping) -> None:
         """Remember by ``keeping`` from now on; a file is opened only if it is another."""
         self._keeping = keeping
+        self.captures.resize(keeping.capture_bytes)
         self._woken.set()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -177,9 +181,10 @@ class Activity:
             self._store = await self._do(partial(Store, path))
         except CannotStart as error:
             _log.error("requests are remembered as before: %s", error)
-            self._keeping = Keeping(former.path, self._keeping.retention)
+            self._keeping = replace(self._keeping, path=former.path)
         else:
             await self._do(former.close)
+            self.captures.clear()  # their numbers were those of the old rows
             _log.info("requests are remembered in %s from now on", path or "memory")
 
     async def _write(self) -> bool:
@@ -201,11 +206,21 @@ class Activity:
         done = await self._do(work)
         for _ in batch:
             self._waiting.popleft()
+        await self._keep_copies(batch, done.rows)
         if done.rows:
             self._on_stored(done.rows)
         if not self._waiting:
             self._announce()
         return done.may_prune
+
+    async def _keep_copies(self, batch: Sequence[Finished], rows: Sequence[Row]) -> None:
+        """Keep the copies of requests that are stored, and were wanted."""
+        for finished, row in zip(batch, rows, strict=True):
+            if isinstance(draft := finished.collected, Draft):
+                pack = partial(draft.packed, is_whole=finished.error is None)
+                if (packed := await self._do(pack)) is not None:
+                    self.captures.keep(row.id, packed)
+                draft.release()
 
     def _announce(self) -> None:
         """Let all read who wait for what is written."""
@@ -240,10 +255,12 @@ class Activity:
         """Do ``what`` in the writer's thread; at the end of all patience it is left to itself."""
         return await trio.to_thread.run_sync(what, abandon_on_cancel=True, limiter=self._writer)
 
-    def _lose(self, count: int) -> None:
+    def _lose(self, finished: Finished) -> None:
         if not self._lost:
             _log.error("requests come faster than they can be remembered: some are lost")
-        self._lost += count
+        self._lost += 1
+        if isinstance(finished.collected, Draft):
+            finished.collected.release()
 
 
 def _read(store: Store, query: Callable[[sqlite3.Connection], _T]) -> _T:

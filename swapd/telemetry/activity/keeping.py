@@ -25,14 +25,17 @@ class Keeping:
     Attributes:
       path: The file; None is in memory.
       retention: Which requests.
+      capture_bytes: What copies of requests and answers may take in memory; 0 is none.
     """
 
     path: Path | None
     retention: Retention
+    capture_bytes: int = 0
 
 
 def keeping_of(config: Config) -> Keeping:
     """Return where ``config`` wants requests to be remembered, and which."""
+    captures = config.capture_buffer_bytes
     if (store := config.store) is None:
-        return Keeping(None, Retention(rows=config.metrics_max_in_memory))
-    return Keeping(Path(store.path), Retention(store.max_rows, store.max_days * _DAY))
+        return Keeping(None, Retention(rows=config.metrics_max_in_memory), captures)
+    return Keeping(Path(store.path), Retention(store.max_rows, store.max_days * _DAY), captures)

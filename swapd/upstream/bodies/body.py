@@ -79,6 +79,13 @@ class Body:
             case _:
                 return None
 
+    def in_memory(self) -> bytes | None:
+        """Return all of it, unless some lies in a file."""
+        held = [part for part in self._parts if not isinstance(part, Stretch)]
+        if len(held) < len(self._parts):
+            return None
+        return self.held if self.held is not None else b"".join(held)
+
     def reader(self) -> Reader:
         """Return what reads it once, from its beginning."""
         return Reader(self._parts)
