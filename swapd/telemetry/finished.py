@@ -23,6 +23,8 @@ class Collector(Protocol):
 class Finished:
     """One request to a model that is over, however it ended.
 
+    One that brings no key, or may not come in for another reason, is none.  Nor is a websocket.
+
     Attributes:
       id: The number that it had while it was under way (``InFlight.id``); 0 if it was refused
         before it was.

@@ -26,7 +26,7 @@ from swapd.web.loading import Loading
 from swapd.web.manner import Manner
 from swapd.web.metering import Meter, metered
 from swapd.web.request_log import asked
-from swapd.web.routes import is_metered, methods_of, upstream_path
+from swapd.web.routes import methods_of, upstream_path
 from swapd.web.services import Services
 
 _log = logging.getLogger("swapd.requests")
@@ -48,16 +48,8 @@ class Inference:
         if scope["method"] not in methods_of(scope["path"], scope["raw_path"]):
             await refuse_method(scope, client)
             return
-        path = scope["path"]
-        metering = metered(
-            self._services,
-            scope,
-            path=path,
-            route=path,
-            is_metered=is_metered(scope["method"], path),
-        )
         async with telling(scope, client):
-            with metering as meter:
+            with metered(self._services, scope, route=scope["path"]) as meter:
                 await self._ask_model(scope, client, meter)
 
     async def _ask_model(self, scope: HTTPScope, client: Client, meter: Meter) -> None:

@@ -26,6 +26,7 @@ from swapd.upstream.bodies.codings import AnswerDecoding, codings_of
 from swapd.upstream.exchange import Downstream, ProxiedRequest
 from swapd.web.errors import BUG, Header, problem_of
 from swapd.web.request_log import CLIENT_LEFT
+from swapd.web.routes import is_metered
 from swapd.web.services import Services
 
 #: What is kept of a session's name, and of an error's words.
@@ -36,15 +37,13 @@ _ERROR_CHARS = 500
 class Meter:
     """What is known of one request so far."""
 
-    def __init__(
-        self, services: Services, scope: HTTPScope, *, path: str, route: str, is_metered: bool
-    ) -> None:
-        """Know of a request that has come just now."""
+    def __init__(self, services: Services, scope: HTTPScope, *, route: str) -> None:
+        """Know of a request by ``route`` that has come just now."""
         self._services = services
         self._scope = scope
-        self._path = path
+        self._path = scope["path"]
         self._route = route
-        self._is_metered = is_metered
+        self._is_metered = is_metered(scope["method"], self._path)
         self._came_at = trio.current_time()
         self._waits_since: float | None = None
         self._started_before = 0.0
@@ -60,6 +59,11 @@ class Meter:
         self._content_type = ""
         self._status = 0
         self._error: str | None = None
+
+    def asks_below(self, path: str) -> None:
+        """Note that the request is for ``path`` of a model's own server."""
+        self._path = path
+        self._is_metered = is_metered(self._scope["method"], path)
 
     def track(self, request: InFlight, target: Target, selector: str | None = None) -> None:
         """Note for whom the request is, and as what it is under way."""
@@ -201,19 +205,15 @@ class Tap:
 
 
 @contextmanager
-def metered(
-    services: Services, scope: HTTPScope, *, path: str, route: str, is_metered: bool
-) -> Iterator[Meter]:
+def metered(services: Services, scope: HTTPScope, *, route: str) -> Iterator[Meter]:
     """Tell of the request that the block serves when it is over, however it ends (rule 1).
 
     Args:
       services: Whom to tell.
       scope: The request.
-      path: Its path, as ``Finished.path``.
       route: As ``Finished.route``.
-      is_metered: Whether it is to be remembered.
     """
-    meter = Meter(services, scope, path=path, route=route, is_metered=is_metered)
+    meter = Meter(services, scope, route=route)
     try:
         yield meter
     except RequestError as error:

@@ -25,7 +25,6 @@ from swapd.web.answers import redirect, telling
 from swapd.web.client import Client
 from swapd.web.connection import Relay
 from swapd.web.metering import Meter, metered
-from swapd.web.routes import is_metered
 from swapd.web.services import Services
 from swapd.web.target import BELOW_COMFYUI, BELOW_UPSTREAM, with_query
 
@@ -46,12 +45,16 @@ class Passthrough:
 
     async def relay(self, scope: HTTPScope, client: Client) -> None:
         """Answer one request by its model, or by what prevented that."""
+        is_upstream = scope["raw_path"].startswith(BELOW_UPSTREAM)
+        route = "/upstream/{model}" if is_upstream else _COMFYUI.decode()
         async with telling(scope, client):
-            place = self.place(scope)
-            if place.rest:
-                await self._ask_metered(place, scope, client)
-            else:
-                await redirect(client, *folder_of(place, scope))
+            with metered(self._services, scope, route=route) as meter:
+                place = self.place(scope)
+                if place.rest:
+                    meter.asks_below(path_of(place))
+                    await self._ask(place, scope, client, meter)
+                else:
+                    await redirect(client, *folder_of(place, scope))
 
     def place(self, scope: HTTPScope | WebsocketScope) -> Place:
         """Return for which model a request below one is, and what it wants of it.
@@ -68,19 +71,6 @@ class Passthrough:
                 f"{_COMFYUI.decode()} is the model {COMFYUI}, which is not configured"
             )
         return Place(COMFYUI, ModelId(COMFYUI), path.removeprefix(_COMFYUI))
-
-    async def _ask_metered(self, place: Place, scope: HTTPScope, client: Client) -> None:
-        path = path_of(place)
-        is_comfyui = scope["raw_path"].startswith(BELOW_COMFYUI)
-        metering = metered(
-            self._services,
-            scope,
-            path=path,
-            route=_COMFYUI.decode() if is_comfyui else "/upstream/{model}",
-            is_metered=is_metered(scope["method"], path),
-        )
-        with metering as meter:
-            await self._ask(place, scope, client, meter)
 
     async def _ask(self, place: Place, scope: HTTPScope, client: Client, meter: Meter) -> None:
         services = self._services

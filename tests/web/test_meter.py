@@ -85,8 +85,8 @@ def become(services: Services, state: ModelState) -> None:
 
 
 def begun(services: Services, target: ModelId | PeerModel = M) -> Meter:
-    scope = cast(HTTPScope, {"method": "POST", "headers": []})
-    meter = Meter(services, scope, path="/", route="/", is_metered=True)
+    scope = cast(HTTPScope, {"method": "POST", "path": "/completion", "headers": []})
+    meter = Meter(services, scope, route="/completion")
     with Requests().track("m", method="POST", path="/", client=None) as tracked:
         meter.track(tracked, target)
     return meter

@@ -163,9 +163,10 @@ async def test_a_folder_that_is_only_named_is_no_request_to_a_model() -> None:
     assert web.finished == []
 
 
-async def test_a_model_that_there_is_not_is_told_without_its_name() -> None:
+@pytest.mark.parametrize("path", [CHAT_PATH, "/upstream/other/v1/chat/completions"])
+async def test_a_model_that_there_is_not_is_told_without_its_name(path: str) -> None:
     async with floor() as web:
-        reply = await web.ask(chat(b'{"model": "other"}'))
+        reply = await web.ask(chat(b'{"model": "other"}', path=path))
         assert reply.status == 404
     assert (only(web).id, only(web).model, only(web).status) == (0, "", 404)
     assert only(web).error == reply.error["message"]
@@ -314,9 +315,9 @@ async def test_what_is_not_to_be_remembered_is_not_copied() -> None:
 
 async def test_a_cancelled_request_is_told_once() -> None:
     async with floor() as web:
-        scope = cast(HTTPScope, {"method": "POST", "headers": []})
+        scope = cast(HTTPScope, {"method": "POST", "path": "/completion", "headers": []})
         with trio.CancelScope() as cut:
             cut.cancel()
-            with metered(web.services, scope, path="/", route="/", is_metered=True):
+            with metered(web.services, scope, route="/completion"):
                 await trio.sleep_forever()
     assert only(web).status == 499
