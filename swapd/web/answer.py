@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 import trio
-from hypercorn.typing import ASGISendCallable, ASGISendEvent, HTTPScope
+from hypercorn.typing import ASGISendCallable, ASGISendEvent, HTTPScope, WebsocketScope
 
 from swapd.web.live_connection import STATE_KEY, LiveConnection
 
@@ -27,6 +27,12 @@ def unmarked(scope: HTTPScope, headers: Sequence[Header]) -> Sequence[Header]:
     return headers
 
 
+def connection_of(scope: HTTPScope | WebsocketScope) -> LiveConnection | None:
+    """Return the connection on which ``scope`` came, if it is a real one."""
+    connection = scope.get("state", {}).get(STATE_KEY)
+    return connection if isinstance(connection, LiveConnection) else None
+
+
 class Answer:
     """What was sent of one answer so far."""
 
@@ -35,8 +41,7 @@ class Answer:
         self.scope = scope
         self._send = send
         self._mark = mark
-        connection = scope.get("state", {}).get(STATE_KEY)
-        self._connection = connection if isinstance(connection, LiveConnection) else None
+        self._connection = connection_of(scope)
         self._owed: int | None = None
         self._ends_by_closing = False
         self.began = False

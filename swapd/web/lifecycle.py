@@ -18,6 +18,8 @@ from swapd.telemetry.inflight import InFlight, Step
 from swapd.telemetry.lifecycle import Event
 from swapd.telemetry.line_reader import LineReader
 from swapd.telemetry.subscription import LAG, Subscription, TooSlow
+from swapd.web import limits
+from swapd.web.answer import connection_of
 from swapd.web.messages import Queue, lines, snapshot, transition
 from swapd.web.request_messages import (
     Happened,
@@ -104,6 +106,7 @@ class _Teller:
         self._services = services
         self._topics = topics
         self._turn = trio.Lock()
+        self._is_closed = False
         self._lines = LineReader()
         self._seq = services.lifecycle.seq
         self._told = Subscription[Told]()
@@ -142,14 +145,27 @@ class _Teller:
                 nursery.start_soon(self._tell_queue)
             if Topic.LOGS in self._topics:
                 nursery.start_soon(self._tell_logs)
+            nursery.start_soon(self._hang_up_at_the_end)
             try:
                 async for told in self._told:
                     if message := self._message(told):
                         await self._send(message)
             except TooSlow:
                 code = TRY_AGAIN_LATER
+            await self._close(code)
             nursery.cancel_scope.cancel(reason="the stream is over")
-        await websocket.close(code)
+
+    async def _close(self, code: int) -> None:
+        async with self._turn:
+            await websocket.close(code)
+            self._is_closed = True
+
+    async def _hang_up_at_the_end(self) -> None:
+        """See to it that who does not read does not hold up the end of swapd."""
+        await self._services.closing.wait()
+        await trio.sleep(limits.LAST_WORDS)
+        if connection := connection_of(websocket.scope):
+            connection.reset()
 
     def _message(self, told: Told) -> str | None:
         match told:
@@ -180,4 +196,5 @@ class _Teller:
 
     async def _send(self, message: str) -> None:
         async with self._turn:
-            await websocket.send(message)
+            if not self._is_closed:
+                await websocket.send(message)

@@ -6,10 +6,12 @@ import gc
 import tracemalloc
 from contextlib import AsyncExitStack
 
+import pytest
 import trio
 
 from swapd.ids import Generation, ModelId
 from swapd.policy.life import ModelState, Reason, Transition
+from swapd.web import limits
 from tests.web.floor import Floor, floor, get
 from tests.web.test_events import Listener, listening
 
@@ -92,3 +94,14 @@ async def test_who_reads_again_is_told_how_much_is_missing_and_how_things_are_no
             assert missed > 0
             assert missed + logged <= FLOOD_BYTES
             assert len(told) < 100, "states in between are not told"
+
+
+async def test_who_does_not_read_cannot_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LAST_WORDS", 0.05)
+    async with floor() as web, listening(web, receive_buffer=4096) as sleeper:
+        await sleeper.hear_burst()
+        await flood(web)
+        web.services.closing.set()
+        with trio.fail_after(2):
+            while web.lifecycle.news:  # noqa: ASYNC110  in another task
+                await trio.sleep(0.01)

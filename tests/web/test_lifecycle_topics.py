@@ -11,10 +11,12 @@ from swapd.ids import ModelId
 from swapd.telemetry.activity.row import row_of
 from swapd.telemetry.finished import Finished
 from swapd.telemetry.line_reader import LAG_BYTES
+from swapd.web import limits
 from swapd.web.activity_entries import entry
 from swapd.web.lifecycle import LAG_IN_REQUESTS
 from tests.web.floor import chat, floor
 from tests.web.opened import opened, talking
+from tests.web.raw import OPEN_WEBSOCKET, receive_until
 from tests.web.test_lifecycle import START, code_of_close, heard, listening
 
 ANSWER = (
@@ -153,3 +155,22 @@ async def test_who_leaves_is_not_told_any_more(topics: str) -> None:
         while services.lifecycle.news:  # noqa: ASYNC110  in another task
             await trio.sleep(0.001)
         assert not any([services.requests.news, services.over, services.logs.news, services.stored])
+
+
+async def test_who_does_not_read_cannot_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LAST_WORDS", 0.05)
+    async with floor() as web:
+        client = await web.served.connect(receive_buffer=4096)
+        async with client:
+            path = b"/api/lifecycle?topics=lifecycle,logs&since=0"
+            await client.send_all(OPEN_WEBSOCKET.replace(b"/ws", path))
+            assert await receive_until(client, b"\r\n\r\n")
+            for _ in range(400):
+                web.services.logs.of(ModelId("m")).write(b"x" * 65535 + b"\n")
+                web.lifecycle.publish(START)
+                await trio.sleep(0.001)  # so that it lasts, and fills what lies between
+            web.services.closing.set()
+            web.lifecycle.close()
+            with trio.fail_after(2):
+                while web.lifecycle.news:  # noqa: ASYNC110  in another task
+                    await trio.sleep(0.01)
