@@ -157,6 +157,11 @@ async def test_what_is_only_looked_at_is_told_but_not_to_be_remembered(path: str
     assert finished.path == path.removeprefix("/upstream/m")
 
 
+async def test_what_is_only_looked_at_is_told_with_its_error() -> None:
+    finished = await told(get("/upstream/m/slots"), answering(b'{"error": "no"}', status="501 No"))
+    assert (finished.status, finished.error) == (501, "no")
+
+
 async def test_a_folder_that_is_only_named_is_no_request_to_a_model() -> None:
     async with floor() as web:
         assert (await web.ask(get("/upstream/m"))).status == 301
@@ -210,6 +215,18 @@ async def test_a_request_that_is_cut_by_an_unload_is_told_so() -> None:
         await stream.aclose()
     assert (only(web).status, only(web).error) == (503, "m was unloaded")
     assert only(web).usage == USED
+
+
+async def test_a_request_that_its_owner_cancels_is_told_so() -> None:
+    async with floor() as web:
+        web.models.held = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(web.ask, chat())
+            await wait_all_tasks_blocked(0.01)
+            (under_way,) = web.services.requests
+            under_way.cancel()
+    assert only(web).status == 499
+    assert "cancelled by hand" in (only(web).error or "")
 
 
 @pytest.mark.parametrize("waiting", [True, False])
