@@ -169,9 +169,9 @@ class Soak:
 
     async def kill(self, chance: random.Random) -> None:
         """Kill the process of a model."""
-        if self.witness.living:
+        if living := self.witness.living:  # asked once: they come and go
             with suppress(ProcessLookupError):
-                os.kill(chance.choice(self.witness.living), signal.SIGKILL)
+                os.kill(chance.choice(living), signal.SIGKILL)
 
     async def reload(self, chance: random.Random) -> None:
         """Change beta, take delta out or bring it back."""
