@@ -104,10 +104,12 @@ class Meter:
             decode = _decode_of(headers) if is_encoded else None
             self._reading = Reading(status, self._content_type, decode)
 
+    def body_begins(self) -> None:
+        """Note that the first byte of the body is here; its client may let us wait."""
+        self._first_byte = trio.current_time() - self._came_at
+
     def write(self, data: bytes) -> None:
-        """Note a piece of the answer's body."""
-        if self._first_byte is None:
-            self._first_byte = trio.current_time() - self._came_at
+        """Note a piece of the answer's body, which was passed on."""
         if self._in_flight is not None:
             self._in_flight.bytes_sent += len(data)
         if self._reading is not None:
@@ -184,6 +186,7 @@ class Tap:
     def __init__(self, meter: Meter, downstream: Downstream) -> None:
         self._meter = meter
         self._downstream = downstream
+        self._has_begun = False
 
     async def begin(self, status: int, headers: Sequence[Header]) -> None:
         """Pass on the head."""
@@ -192,6 +195,9 @@ class Tap:
 
     async def write(self, data: bytes) -> None:
         """Pass on a piece of the body."""
+        if not self._has_begun:
+            self._has_begun = True
+            self._meter.body_begins()
         await self._downstream.write(data)
         self._meter.write(data)
 

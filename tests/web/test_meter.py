@@ -48,11 +48,12 @@ REQUEST = ProxiedRequest(b"POST", b"/", [], Body(b""), None)
 
 
 class Sink:
-    """Takes an answer."""
+    """Takes an answer, each piece in a second."""
 
     async def begin(self, status: int, headers: Sequence[Header]) -> None: ...
 
-    async def write(self, data: bytes) -> None: ...
+    async def write(self, data: bytes) -> None:
+        await trio.sleep(1)
 
     async def finish(self) -> None: ...
 
@@ -116,7 +117,7 @@ async def test_a_wait_is_parted_into_the_start_and_what_was_for_others(
     assert finished.queued == pytest.approx(5 + 2)
     assert finished.loaded == pytest.approx(20)
     assert finished.first_byte == pytest.approx(1 + 27 + 3.5)
-    assert finished.duration == pytest.approx(1 + 27 + 3.5 + 4)
+    assert finished.duration == pytest.approx(1 + 27 + 3.5 + 1 + 4 + 1)
 
 
 async def test_a_start_that_is_under_way_already_counts_from_the_arrival(
