@@ -12,8 +12,8 @@ import trio
 from swapd.ids import Generation, ModelId
 from swapd.policy.life import ModelState, Reason, Transition
 from swapd.web import limits
+from tests.web.event_clients import Listener, listening
 from tests.web.floor import Floor, floor, get
-from tests.web.test_events import Listener, listening
 
 READERS, SLEEPERS = 15, 5
 
