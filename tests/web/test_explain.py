@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import ExitStack
 
 import pytest
 
@@ -80,6 +81,21 @@ async def test_names_mean_what_they_mean_to_a_request() -> None:
         reply = await web.ask(get("/api/explain?model=m"))
         assert reply.status == 404
         assert "'m' is disabled by the active profile 'p'" in reply.error["message"]
+
+
+async def test_an_explanation_takes_nobodys_turn() -> None:
+    peers = {"p": {"proxy": "http://h:1", "models": ["far"]}}
+    selectors = {
+        "sel": {"strategy": "spillover", "targets": ["m", "far"], "settings": {"spillover": 9}}
+    }
+    async with floor(peers=peers, selectors=selectors) as web:
+        with ExitStack() as busy:
+            for model in ("m", "p/far"):
+                track = web.services.requests.track(model, method="POST", path="/", client=None)
+                busy.enter_context(track)
+            for _ in range(3):
+                reply = await web.ask(get("/api/explain?model=sel"))
+                assert json.loads(reply.body)["model"] == "m"
 
 
 async def test_a_key_is_asked_for() -> None:
