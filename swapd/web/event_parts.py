@@ -43,7 +43,7 @@ class Models:
 
     def news(self) -> Iterator[object]:
         services = self._services
-        version = (services.lifecycle.seq, id(services.config), services.profiles.active)
+        version = (services.lifecycle.seq, services.config, services.profiles.active)
         if version != self._told:
             self._told = version
             yield model_status(services)

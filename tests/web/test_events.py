@@ -117,6 +117,16 @@ async def test_another_profile_and_another_configuration_are_told_and_end_nothin
         assert await listener.hear_of("profileChanged") == {"active": None}
 
 
+async def test_a_reload_that_brings_a_model_is_told_though_no_state_has_changed() -> None:
+    async with floor() as web, listening(web) as listener:
+        await listener.hear_burst()
+        web.services.reconfigure(configured({}, web.upstream.url, "n"))
+        assert [told["id"] for told in await listener.hear_of("modelStatus")] == ["n"]
+        web.services.reconfigure(configured({}, web.upstream.url, "n"))  # the same once more
+        web.services.logs.say(b"next\n")
+        assert (await listener.hear())[0] == "logData"
+
+
 async def test_a_repeated_choice_of_a_profile_is_no_news() -> None:
     async with floor(profiles={"p": {"pins": {"x": "m"}}}) as web, listening(web) as listener:
         await listener.hear_burst()

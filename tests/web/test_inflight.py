@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
 from trio_websocket import ConnectionClosed
 
+from swapd.errors import RequestCancelled
 from swapd.telemetry.inflight import InFlight, Phase, Step
 from swapd.web import limits
 from tests.upstream.scripted import Connection, Script
@@ -164,17 +166,24 @@ async def test_a_websocket_is_closed_and_told_why() -> None:
 
 
 async def test_a_request_that_is_cancelled_twice_is_cancelled_once() -> None:
+    cancelled: list[bool] = []
     async with floor() as web:
         with web.services.requests.track("m", method="GET", path="/", client=None) as tracked:
-            assert [(await cancel(web)).status for _ in range(2)] == [200, 200]
-            told = 0
+            at_cancel = partial(cancelled.append, True)
+            with pytest.raises(RequestCancelled), tracked.cancellable(at_cancel):
+                for _ in range(2):
+                    tracked.cancel()
+                await trio.lowlevel.checkpoint()
+            assert (await cancel(web)).status == 200, "it is under way still"
+    assert cancelled == [True]
 
-            def at_cancel() -> None:
-                nonlocal told
-                told += 1
 
-            with pytest.raises(Exception, match="cancelled"), tracked.cancellable(at_cancel):
-                await trio.sleep_forever()
+async def test_a_request_that_is_cancelled_before_it_is_sent_is_not_sent() -> None:
+    async with floor() as web:
+        with web.services.requests.track("m", method="GET", path="/", client=None) as tracked:
+            assert (await cancel(web)).status == 200
+            with pytest.raises(RequestCancelled), tracked.cancellable():
+                await trio.lowlevel.checkpoint()
 
 
 @pytest.mark.parametrize("number", ["2", "0", "-1", "x", "1.0", "9" * 400, "%C2%B2"])
