@@ -7,6 +7,7 @@ import click
 from swapd.cli.check import check
 from swapd.cli.explain import explain
 from swapd.cli.load import load
+from swapd.cli.logs import logs
 from swapd.cli.ps import ps
 from swapd.cli.schema import schema
 from swapd.cli.serve import serve
@@ -24,5 +25,5 @@ def main() -> None:
     """
 
 
-for command in (serve, check, schema, explain, simulate, ps, load, unload, watch):
+for command in (serve, check, schema, explain, simulate, ps, load, unload, watch, logs):
     main.add_command(command)

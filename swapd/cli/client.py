@@ -90,6 +90,32 @@ class Client:
           CannotReach: No swapd answers, or it broke off.
           Refused: It says no; the text is its own.
         """
+        pieces: list[bytes] = []
+        await self._ask(method, path, pieces.append)
+        return b"".join(pieces)
+
+    async def read(self, path: str, hear: Callable[[bytes], None]) -> None:
+        """Have ``hear`` called for each piece of what is at ``path``, as it comes.
+
+        Raises:
+          CannotReach: No swapd answers, or it broke off.
+          Refused: It says no; the text is its own.
+        """
+        began = False
+
+        def take(piece: bytes) -> None:
+            nonlocal began
+            began = True
+            hear(piece)
+
+        try:
+            await self._ask("GET", path, take)
+        except CannotReach:
+            if not began:
+                raise
+            raise CannotReach(f"{self.address.text}: the connection broke") from None
+
+    async def _ask(self, method: str, path: str, hear: Callable[[bytes], None]) -> None:
         request = h11.Request(
             method=method,
             target=self.address.prefix + path,
@@ -103,12 +129,11 @@ class Client:
         stream = await self.address.open()
         async with stream:
             try:
-                status, body = await _exchange(stream, request)
+                status, refusal = await _exchange(stream, request, hear)
             except (h11.RemoteProtocolError, trio.BrokenResourceError):
                 raise self._no_swapd("broke off before its answer was complete") from None
-        if 200 <= status < 300:
-            return body
-        raise self._refusal(f"{method} {path}", status, body)
+        if not _is_success(status):
+            raise self._refusal(f"{method} {path}", status, refusal)
 
     async def load(self, model: str, *, wait: bool) -> Loaded:
         """Have ``model`` loaded; with ``wait`` return when it is ready.  Raises as ``ask`` does."""
@@ -243,7 +268,10 @@ async def _keep_alive(websocket: WebSocketConnection) -> None:
             await websocket.ping()
 
 
-async def _exchange(stream: trio.abc.Stream, request: h11.Request) -> tuple[int, bytes]:
+async def _exchange(
+    stream: trio.abc.Stream, request: h11.Request, hear: Callable[[bytes], None]
+) -> tuple[int, bytes]:
+    """Return the status, and the body if it tells of no success; of any other, ``hear`` hears."""
     http = h11.Connection(h11.CLIENT)
     await stream.send_all((http.send(request) or b"") + (http.send(h11.EndOfMessage()) or b""))
     status, body = 0, b""
@@ -254,9 +282,16 @@ async def _exchange(stream: trio.abc.Stream, request: h11.Request) -> tuple[int,
             case h11.Response(status_code=code):
                 status = code
             case h11.Data(data=piece):
-                body += piece
+                if _is_success(status):
+                    hear(bytes(piece))
+                else:
+                    body += piece
             case h11.EndOfMessage():
                 return status, body
+
+
+def _is_success(status: int) -> bool:
+    return 200 <= status < 300
 
 
 def _first(group: BaseExceptionGroup[E]) -> E:

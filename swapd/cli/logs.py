@@ -1,0 +1,68 @@
+"""`swapd logs`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import click
+
+from swapd.cli.asking import as_json, run, with_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from swapd.cli.client import Client
+
+
+@click.command()
+@click.argument("name", metavar="[MODEL|proxy|upstream]", default="")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until swapd ends.")
+@with_server
+@as_json
+def logs(name: str, follow: bool, url: str, api_key: str | None, as_json: bool) -> None:
+    """Show what MODEL has printed last, or swapd (proxy), or all models (upstream), or all of them.
+
+    It is shown as it was written, with whatever colours and control characters a model's server
+    has printed.
+    """
+    path = f"/logs/stream/{quote(name)}{'' if follow else '?no-follow'}"
+
+    async def show(client: Client) -> None:
+        lines = _JsonLines(name or "everything") if as_json else None
+        await client.read(path, lines.take if lines else _written)
+        if lines:
+            lines.finish()
+
+    run(show, url, api_key)
+
+
+def _written(data: bytes) -> None:
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
+class _JsonLines:
+    """Prints what comes as one JSON object per line."""
+
+    def __init__(self, name: str, echo: Callable[[str], None] = click.echo) -> None:
+        self._name = name
+        self._echo = echo
+        self._rest = b""
+
+    def take(self, data: bytes) -> None:
+        """Print the lines that ``data`` ends."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            self._print(line)
+
+    def finish(self) -> None:
+        """Print a last line that nothing has ended."""
+        if self._rest:
+            self._print(self._rest)
+
+    def _print(self, line: bytes) -> None:
+        text = line.decode(errors="replace").removesuffix("\r")
+        self._echo(json.dumps({"log": self._name, "line": text}))
