@@ -177,7 +177,8 @@ class _Teller:
             case Finished():
                 return finished_message(told, self._seq)
             case Row():
-                return row_message(told, self._seq)
+                captures = self._services.activity.captures
+                return row_message(told, self._seq, has_capture=told.id in captures)
             case _:
                 assert_never(told)
 

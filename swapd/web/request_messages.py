@@ -54,9 +54,9 @@ def finished_message(finished: Finished, after: int) -> str:
     return _encoded(told | {"id": finished.id or None} | known)
 
 
-def row_message(row: Row, after: int) -> str:
+def row_message(row: Row, after: int, *, has_capture: bool) -> str:
     """Return a row that was stored, as the list of them has it."""
-    shown = entry(row, has_capture=False)
+    shown = entry(row, has_capture=has_capture)
     return _encoded({"type": "activity", "after": after, "row": shown})
 
 

@@ -169,11 +169,15 @@ async def test_a_request_that_is_cancelled_twice_is_cancelled_once() -> None:
     cancelled: list[bool] = []
     async with floor() as web:
         with web.services.requests.track("m", method="GET", path="/", client=None) as tracked:
+
+            async def cancel_twice() -> None:
+                tracked.cancel()
+                tracked.cancel()
+                await trio.lowlevel.checkpoint()
+
             at_cancel = partial(cancelled.append, True)
             with pytest.raises(RequestCancelled), tracked.cancellable(at_cancel):
-                for _ in range(2):
-                    tracked.cancel()
-                await trio.lowlevel.checkpoint()
+                await cancel_twice()
             assert (await cancel(web)).status == 200, "it is under way still"
     assert cancelled == [True]
 
