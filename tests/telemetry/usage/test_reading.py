@@ -141,7 +141,7 @@ def test_a_long_line_of_a_stream_is_read_too(where: str | None) -> None:
 
 
 def test_a_long_line_that_is_no_data_is_passed_over() -> None:
-    comment = b'note:{"a": "%s", "usage": {"prompt_tokens": 99}}\n' % (b"x" * SHORT_BYTES)
+    comment = b'note:{"a": "%s", "usage": {"prompt_tokens": 99}}\n' % (b"x" * 2 * SHORT_BYTES)
     pieces = [comment[:-50], comment[-50:], b'data: {"usage": {"completion_tokens": 2}}\n\n']
     assert read(pieces, SSE).usage() == Usage(generated=2)
 
