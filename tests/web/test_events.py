@@ -229,7 +229,7 @@ async def test_whoever_leaves_leaves_nothing_behind(caplog: pytest.LogCaptureFix
         while services.requests.news or services.news:  # noqa: ASYNC110  in another task
             await trio.sleep(0.001)
         assert not web.lifecycle.news
-    assert "499" not in caplog.text
+    assert '" 499 ' not in caplog.text
 
 
 async def test_the_stream_can_only_be_read() -> None:

@@ -11,9 +11,8 @@ from swapd.ids import ModelId
 from swapd.telemetry.activity.row import row_of
 from swapd.telemetry.finished import Finished
 from swapd.telemetry.line_reader import LAG_BYTES
-from swapd.web import limits
+from swapd.web import lifecycle, limits
 from swapd.web.activity_entries import entry
-from swapd.web.lifecycle import LAG_IN_REQUESTS
 from tests.web.floor import chat, floor
 from tests.web.opened import opened, talking
 from tests.web.raw import OPEN_WEBSOCKET, receive_until
@@ -96,14 +95,18 @@ async def test_a_websocket_is_a_request_that_is_over_when_it_closes() -> None:
     assert (over["event"], over["id"], over["model"]) == ("finished", 1, "m")
 
 
-async def test_who_is_too_slow_for_the_requests_is_sent_away_and_told() -> None:
+async def test_who_is_too_slow_for_the_requests_is_sent_away_and_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lag = 200
+    monkeypatch.setattr(lifecycle, "LAG_IN_REQUESTS", lag)
     async with floor() as web, listening(web, "?topics=requests&since=0") as websocket:
         await heard(websocket)
-        for _ in range(2 * LAG_IN_REQUESTS):  # at once: nobody has a chance to read
+        for _ in range(2 * lag):  # at once: nobody has a chance to read
             with web.services.requests.track("m", method="GET", path="/", client=None):
                 pass
         kept, code = await code_of_close(websocket)
-    assert kept in (LAG_IN_REQUESTS, LAG_IN_REQUESTS + 1)
+    assert kept in (lag, lag + 1)
     assert code == 1013
 
 
