@@ -11,7 +11,7 @@ from quart.typing import ResponseReturnValue
 
 from swapd.errors import MalformedRequest, UnknownCapture
 from swapd.telemetry.activity.pages import Wanted, find_page
-from swapd.telemetry.activity.statistics import sum_up
+from swapd.telemetry.activity.summaries import Summaries
 from swapd.telemetry.captures import Captures
 from swapd.web.activity_entries import entry, statistics_entry
 from swapd.web.activity_query import wanted_by
@@ -25,6 +25,7 @@ LONGEST_ID = 18
 def activity_views(services: Services) -> Blueprint:
     """Return the views of the requests that are remembered."""
     views = Blueprint("activity", __name__)
+    summaries = Summaries(services.activity)
 
     @views.get("/api/metrics/activity")
     async def activity() -> ResponseReturnValue:
@@ -35,7 +36,7 @@ def activity_views(services: Services) -> Blueprint:
     @views.get("/api/metrics/stats")
     async def stats() -> ResponseReturnValue:
         model = request.args.get("model", "").strip() or None
-        return _json(await services.activity.read(partial(_statistics, model=model)))
+        return _json(msgspec.json.encode(statistics_entry(await summaries.of(model))))
 
     @views.get("/api/captures/<number>")
     async def capture(number: str) -> ResponseReturnValue:
@@ -59,10 +60,6 @@ def _page(connection: Connection, *, wanted: Wanted, captured: Captures) -> byte
         "total_pages": -(-page.total // wanted.limit),
     }
     return msgspec.json.encode(told)
-
-
-def _statistics(connection: Connection, *, model: str | None) -> bytes:
-    return msgspec.json.encode(statistics_entry(sum_up(connection, model)))
 
 
 def _json(text: bytes) -> Response:

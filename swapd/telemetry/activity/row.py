@@ -1,11 +1,14 @@
-"""One remembered request: what llama-swap remembers of it, and what swapd adds."""
+"""One remembered request: what llama-swap remembers of it, and what swapd adds.
+
+One is made of each request: named tuples are made several times as fast as frozen dataclasses.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
-from typing import TypeAlias
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
 
 from swapd.telemetry.finished import Finished
 from swapd.telemetry.usage.usage import UNKNOWN, Usage
@@ -20,8 +23,7 @@ _LARGEST = 2**63 - 1
 _LONGEST_TEXT = 2048
 
 
-@dataclass(frozen=True, slots=True)
-class Own:
+class Own(NamedTuple):
     """What swapd alone remembers; None is unknown.
 
     Attributes:
@@ -49,8 +51,7 @@ class Own:
     priority: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One remembered request, with numbers as llama-swap knows them.
 
     Attributes:
@@ -113,7 +114,7 @@ def row_of(number: int, finished: Finished) -> Row:
         generated_per_second=_speed(usage.generated_per_second, unknown),
         duration_ms=_duration_ms(finished.duration, usage.served_ms),
         error=_text(finished.error or ""),
-        metadata=_metadata(finished),
+        metadata=_metadata(finished.priority, finished.selector),
         own=_own(finished, usage),
     )
 
@@ -133,13 +134,14 @@ def _own(finished: Finished, usage: Usage) -> Own:
     )
 
 
-def _metadata(finished: Finished) -> str:
+@lru_cache(maxsize=64)  # there are few pairs of them
+def _metadata(priority: int | None, selector: str | None) -> str:
     """Return what llama-swap keeps beside its columns, by its names."""
     known: dict[str, str] = {}
-    if finished.priority is not None:
-        known["fifo_priority"] = str(finished.priority)
-    if finished.selector is not None:
-        known["selector"] = finished.selector
+    if priority is not None:
+        known["fifo_priority"] = str(priority)
+    if selector is not None:
+        known["selector"] = selector
     return json.dumps(known) if known else ""
 
 

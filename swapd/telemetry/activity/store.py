@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
@@ -171,7 +171,7 @@ def _add(connection: sqlite3.Connection, finished: Finished) -> Row:
     assert number is not None
     assert draft.own is not None
     connection.execute(_INSERT_OWN, own_values(number, draft.own))
-    return replace(draft, id=number)
+    return draft._replace(id=number)
 
 
 def _counted(connection: sqlite3.Connection) -> int:
