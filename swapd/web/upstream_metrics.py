@@ -55,11 +55,11 @@ async def _fetch(model: Model) -> bytes:
             name == b"content-encoding" and value != b"identity" for name, value in response.headers
         ):
             raise _Unusable("its server compresses its metrics, which it was not asked to do")
-        body = b""
+        body = bytearray()
         while piece := await response.receive():
             body += piece
             if len(body) > MOST_BYTES:
                 raise _Unusable(f"its server shows more than {MOST_BYTES} bytes")
     finally:
         response.close()
-    return body
+    return bytes(body)

@@ -55,6 +55,11 @@ class Card:
                     return found
         return None
 
+    @property
+    def is_asleep(self) -> bool:
+        """Whether it is switched off for want of work; most questions would wake it."""
+        return self.text("power/runtime_status") == "suspended"
+
     def temperature(self, *labels: str) -> float | None:
         """Return degrees Celsius by the first of ``labels`` that one of its sensors has."""
         found: dict[str, float] = {}
@@ -87,8 +92,12 @@ class Amd:
         self._known: dict[str, str] = {}
 
     def read(self) -> list[Gpu]:
-        """Measure every card of which the driver says how busy it is, or what memory it has."""
-        found = (self._read(number, card) for number, card in enumerate(self._cards()))
+        """Measure every card of which the driver says how busy it is, or what memory it has.
+
+        One that sleeps is left to sleep, and out.
+        """
+        awake = (card for card in self._cards() if not card.is_asleep)
+        found = (self._read(number, card) for number, card in enumerate(awake))
         return [gpu for gpu in found if (gpu.busy_percent, gpu.memory_total_bytes) != (None, None)]
 
     def describe(self) -> list[Described]:

@@ -46,7 +46,7 @@ class Machine:
         self._system = Asked("measuring this machine", reader.read, PATIENCE)
         sources = all_sources() if sources is None else sources
         self._cards = [Asked(source.name, source.read, PATIENCE) for source in sources]
-        self._told = False
+        self._told: str | None = None
 
     async def prime(self) -> None:
         """Begin to watch the cores."""
@@ -73,9 +73,10 @@ class Machine:
         return system, gpus
 
     def _tell(self, gpus: Sequence[Gpu]) -> None:
-        if not self._told:
-            self._told = True
-            names = ", ".join(gpu.name for gpu in gpus)
+        """Tell which GPUs are measured, at first, and when others come."""
+        names = ", ".join(gpu.name for gpu in gpus)
+        if self._told is None or names not in {self._told, ""}:
+            self._told = names
             _log.info("GPUs that are measured: %s", names or "none was found")
 
 

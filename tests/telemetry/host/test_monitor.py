@@ -197,6 +197,21 @@ async def test_cards_of_all_kinds_are_counted_through_and_a_kind_that_fails_is_m
     ]
 
 
+async def test_gpus_that_come_later_are_told_and_that_they_go_is_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    found = [[], [Gpu(0, "a")], [], [Gpu(0, "a")], [Gpu(0, "a"), Gpu(1, "b")]]
+    machine = Machine([Cards("one", lambda: found.pop(0))])
+    for _ in range(5):
+        await machine.measure()
+    assert [record.getMessage() for record in caplog.records] == [
+        "GPUs that are measured: none was found",
+        "GPUs that are measured: a",
+        "GPUs that are measured: a, b",
+    ]
+
+
 async def test_that_there_is_no_gpu_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     machine = Machine([])
