@@ -118,8 +118,6 @@ class _Teller:
         many = {Topic.REQUESTS, Topic.ACTIVITY} & topics
         missed = services.lifecycle.missed(after)
         self._told = Subscription[Told](missed, lag=LAG_IN_REQUESTS if many else LAG)
-        if after is not None:
-            self._seq = after
         with ExitStack() as stack:
             stack.enter_context(services.lifecycle.telling(self._told.tell, self._told.close))
             if Topic.REQUESTS in topics:
