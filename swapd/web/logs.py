@@ -89,8 +89,7 @@ class LogStreams:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._hang_up_in_the_end, client)
             with log.subscribe(history=history) as pieces:
-                await client.begin(200, _HEAD)  # what is logged once it is there is not missed
-                await client.write(b"")  # rule 1
+                await client.begin(200, _HEAD)  # rule 1; what is logged from here on is not missed
                 async for piece in pieces:
                     await client.write(piece)
             nursery.cancel_scope.cancel(reason="the log was closed")
