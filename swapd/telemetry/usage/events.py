@@ -1,7 +1,9 @@
 """Reads what a stream of events says of tokens.  No I/O.
 
 Rule 1: what says nothing of them is searched for four words, and not looked at otherwise.
-Rule 2: what is kept is the line that is under way; not even that, if it is long.
+Rule 2: some servers count on in every event.  After the first few only the latest of each kind is
+    read, and only when it is needed: the others said the same with smaller numbers.
+Rule 3: what is kept is the line that is under way, and those; no line that is long.
 """
 
 from __future__ import annotations
@@ -13,11 +15,15 @@ from swapd.telemetry.usage.effort import Effort
 from swapd.telemetry.usage.said import Account
 from swapd.telemetry.usage.scanner import Scanner
 
-_WANTED = re.compile(rb'"(?:usage|timings|metrics|error)"\s*+:\s*+[{"]')
+_WANTED = re.compile(rb'"(usage|timings|metrics|error)"\s*+:\s*+[{"]')
 _FIELD = b"data:"
 
 #: What a line costs that is looked at.
 _STEPS = 16
+
+
+#: Of how many lines each is read, before only the latest ones are.
+_EAGER = 8
 
 
 class Events:
@@ -29,6 +35,8 @@ class Events:
         self._effort = effort
         self._line = b""  # that has begun
         self._scanner: Scanner | None = None  # of a line that is long
+        self._eager = _EAGER
+        self._latest: dict[bytes, bytes] = {}
 
     def feed(self, data: bytes) -> None:
         """Take the next piece."""
@@ -50,6 +58,7 @@ class Events:
 
     def finish(self) -> None:
         """Read the last line, which nothing needs to end."""
+        self._catch_up()
         self._read_line(self._line)
 
     def _read(self, data: bytes, end: int) -> None:
@@ -59,7 +68,18 @@ class Events:
             start = data.rfind(b"\n", at, hit.start()) + 1 or at
             at = data.find(b"\n", hit.end())
             self._effort.spend(_STEPS)
-            self._read_line(data[start:at])
+            if self._eager:
+                self._eager -= 1
+                self._read_line(data[start:at])
+            else:
+                self._latest.pop(hit[1], None)  # the order is that of coming
+                self._latest[hit[1]] = data[start:at]
+
+    def _catch_up(self) -> None:
+        """Read what was left for later."""
+        for line in self._latest.values():
+            self._read_line(line)
+        self._latest.clear()
 
     def _read_line(self, line: bytes) -> None:
         line = line.strip()
@@ -67,6 +87,7 @@ class Events:
             self._account.take_text(line[len(_FIELD) :])
 
     def _scan(self) -> None:
+        self._catch_up()
         line, self._line = self._line.lstrip(), b""
         is_data = line.startswith(_FIELD)
         self._scanner = Scanner(self._account.take_member if is_data else _ignore, self._effort)

@@ -256,6 +256,22 @@ ANSWERS = [
         generated=3,
     ),
     stream(
+        "stream that counts on for long",
+        delta("a", usage={"prompt_tokens": 14, "completion_tokens": 0}),
+        *(
+            delta("a", usage={"completion_tokens": count}, timings={"predicted_n": count})
+            for count in range(1, 30)
+        ),
+        delta("a", timings={"predicted_n": 31}),
+        delta("a", usage={"input_tokens_details": {"cached_tokens": 3}}),
+        delta("a", metrics={"mean_itl_ms": 2.0}),
+        delta("a", usage=None, timings=None),
+        prompt=14,
+        cached=3,
+        generated=31,
+        generated_per_second=500.0,
+    ),
+    stream(
         "llama.cpp stream",
         delta("a", timings={"prompt_n": 1, "predicted_n": 1, "predicted_ms": 5.0}),
         {**LAST, "timings": TIMINGS},

@@ -140,6 +140,14 @@ def test_a_long_line_of_a_stream_is_read_too(where: str | None) -> None:
         assert read(pieces, SSE).usage() == expected
 
 
+def test_a_long_line_is_newer_than_what_was_left_for_later() -> None:
+    counts = (b'data: {"usage": {"output_tokens": %d}}\n\n' % count for count in range(1, 30))
+    said = json.dumps({"output": "a" * 2 * SHORT_BYTES, "usage": {"output_tokens": 50}}).encode()
+    body = b"".join(counts) + b"data: " + said + b"\n\n"
+    pieces = [body[at : at + 1000] for at in range(0, len(body), 1000)]
+    assert read(pieces, SSE).usage() == Usage(generated=50)
+
+
 def test_a_long_line_that_is_no_data_is_passed_over() -> None:
     comment = b'note:{"a": "%s", "usage": {"prompt_tokens": 99}}\n' % (b"x" * 2 * SHORT_BYTES)
     pieces = [comment[:-50], comment[-50:], b'data: {"usage": {"completion_tokens": 2}}\n\n']
