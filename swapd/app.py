@@ -191,6 +191,7 @@ class App:
                     closing=self._ending.closing,
                     hurry=self._ending.hang_up,
                     patience=Patience(head=lambda: self._config.server.header_timeout),
+                    is_fast=self._config.server.fast_transport,
                 )
                 await server.start(serving)
                 task_status.started()

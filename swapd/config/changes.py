@@ -36,6 +36,7 @@ def only_at_start(old: Config, new: Config) -> Iterator[str]:
     for key, before, after in (
         ("logToStdout", old.logging.to_stdout, new.logging.to_stdout),
         ("server.shutdownGrace", old.server.shutdown_grace, new.server.shutdown_grace),
+        ("server.fastTransport", old.server.fast_transport, new.server.fast_transport),
     ):
         if before != after:
             yield key

@@ -52,7 +52,8 @@ class Server(Section):
     )
     fast_transport: Switch = Field(
         default=True,
-        description="Serve with the fast parser of HTTP; false is the plain one. Default: true.",
+        description="Serve plain requests without Hypercorn's and h11's handling of HTTP, at half "
+        "the cost; false is for the case that this goes wrong. Default: true.",
         json_schema_extra=OWN,
     )
 

@@ -14,6 +14,7 @@ from typing import TypeAlias
 import trio
 from hypercorn.typing import ASGISendCallable, ASGISendEvent, HTTPScope, WebsocketScope
 
+from swapd.web.exchange import exchange_of
 from swapd.web.live_connection import STATE_KEY, LiveConnection
 
 Header: TypeAlias = tuple[bytes, bytes]
@@ -42,6 +43,7 @@ class Answer:
         self._send = send
         self._mark = mark
         self._connection = connection_of(scope)
+        self._is_sent_whole = exchange_of(scope) is not None
         self._owed: int | None = None
         self._ends_by_closing = False
         self.began = False
@@ -63,6 +65,9 @@ class Answer:
             # Its client may leave; its handler may still finish.  After this send the next
             # request may have begun already.
             self._connection.busy = False
+        if self._is_sent_whole:
+            await self._send(message)
+            return
         with trio.CancelScope(shield=True):  # rule 2; whoever cuts the connection ends the wait
             await self._send(message)
 

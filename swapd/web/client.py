@@ -12,6 +12,7 @@ from swapd.upstream.bodies.body import Body
 from swapd.upstream.bodies.spool import Spool
 from swapd.web import limits
 from swapd.web.answer import Answer, Header, length_of
+from swapd.web.exchange import exchange_of
 from swapd.web.request_log import settle_departure
 
 #: Hypercorn frames an answer itself; what the upstream's hop used is not repeated.
@@ -26,6 +27,8 @@ class Client:
 
     #: Starts a task that runs beside the handler, until the request is over.
     beside: Callable[[Callable[[], Awaitable[None]]], None]
+
+    _request: trio.CancelScope
 
     def __init__(self, answer: Answer, headers: Sequence[Header], max_body_bytes: int) -> None:
         """Await the body that ``headers`` announce.
@@ -69,7 +72,8 @@ class Client:
           BodyTooLarge: It is larger than swapd takes, or is announced to be.
           BodyNotKept: It is too large for memory, and the disk does not take it.
         """
-        await self._received.wait()
+        if not self._received.is_set():
+            await self._received.wait()
         body, self._body = self._body, None
         if isinstance(body, RequestError):
             raise body
@@ -112,20 +116,36 @@ class Client:
         await trio.sleep(limits.LAST_WORDS)
         self._answer.reset()
 
-    async def watch(self, receive: ASGIReceiveCallable, request: trio.CancelScope) -> None:
-        """Take what the client sends; cancel ``request`` when it leaves before the end."""
+    async def attend(self, receive: ASGIReceiveCallable, request: trio.Nursery) -> None:
+        """Take what the client sends; cancel ``request`` when it leaves before the end.
+
+        On the fast transport this needs no task: whoever reads the connection calls us.
+        """
+        self.beside = request.start_soon
+        self._request = request.cancel_scope
+        if exchange := exchange_of(self._answer.scope):
+            await exchange.listen(self)
+        else:
+            request.start_soon(self._watch, receive)
+
+    async def _watch(self, receive: ASGIReceiveCallable) -> None:
         while True:
             message = await receive()
             if message["type"] == "http.request":
-                await self._take(message["body"], message.get("more_body", False))
+                await self.take(message["body"], more=message.get("more_body", False))
             elif message["type"] == "http.disconnect":
                 break
+        self.left()
+
+    def left(self) -> None:
+        """Note that the client has left, which matters before the end of the answer."""
         if not self._answer.complete:
             if not (self.is_endless and self.began):
                 settle_departure(self._answer.scope)
-            request.cancel(reason="client left")
+            self._request.cancel(reason="client left")
 
-    async def _take(self, piece: bytes, more: bool) -> None:
+    async def take(self, piece: bytes, *, more: bool) -> None:
+        """Take the next piece of the request's body, of which there is ``more`` or not."""
         if self._received.is_set():
             return  # what still comes of a body that was refused
         try:

@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Mapping
 from importlib.metadata import version
 
+from hypercorn.trio import task_group
+
 from swapd.errors import CannotStart
 
 #: What we override or call in them, with the parameters that we rely on.
@@ -67,3 +69,15 @@ def check(server: type, protocol: type, reader: type, websocket: type) -> None:
 def _parameters(owner: type, name: str) -> str | None:
     method = getattr(owner, name, None)
     return " ".join(inspect.signature(method).parameters) if method is not None else None
+
+
+#: What the fast transport calls besides.
+_TASKS_AS_KNOWN = "app config scope receive send sync_spawn call_soon"
+
+
+def why_not_fast() -> str | None:
+    """Return why the fast transport cannot serve with this Hypercorn; None if it can."""
+    handle = getattr(task_group, "_handle", None)
+    if handle is None or " ".join(inspect.signature(handle).parameters) != _TASKS_AS_KNOWN:
+        return f"Hypercorn {version('hypercorn')} runs an app in another way than 0.18"
+    return None

@@ -73,8 +73,7 @@ class Connection(TrioASGIHTTPConnection):
         client = Client(answer, headers, self.app.max_body_bytes())
         try:
             async with trio.open_nursery() as nursery:
-                client.beside = nursery.start_soon
-                nursery.start_soon(client.watch, receive, nursery.cancel_scope)
+                await client.attend(receive, nursery)
                 await relay(self.scope, client)
                 nursery.cancel_scope.cancel(reason="answered")
         finally:

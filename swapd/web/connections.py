@@ -131,6 +131,8 @@ class WatchedConfig(Config):
     #: What to show to clients, if TLS is spoken.
     certificate: Certificate | None
     patience: Patience
+    #: Whether plain requests are served without h11.
+    is_fast: bool = True
 
     def create_sockets(self) -> Sockets:
         """Return the one socket as it is.

@@ -23,26 +23,19 @@ import math
 import socket
 import struct
 from contextlib import suppress
-from typing import Any, TypeAlias, cast
+from typing import Protocol, TypeAlias, cast
 
-import h11
-import hypercorn.protocol.h11
-import hypercorn.trio.run
 import trio
-from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.protocol.h11 import H11Protocol
-from hypercorn.protocol.ws_stream import WSStream
+from hypercorn.protocol import ProtocolWrapper
 from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, LifespanState
 
 from swapd.web import limits
-from swapd.web.compatibility import check
 from swapd.web.connections import WatchedConfig
 from swapd.web.handshake import shake_hands
 from swapd.web.http1 import Http1Protocol, Owed, Tasks
-from swapd.web.websocket_stream import WebsocketStream
 
 #: Where a request's ASGI scope keeps its connection: ``scope["state"][STATE_KEY]``.
 STATE_KEY = "swapd.connection"
@@ -53,6 +46,24 @@ Secure: TypeAlias = "trio.SSLStream[trio.SocketStream]"
 _GONE = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Spoken(Protocol):
+    """What is spoken on a connection."""
+
+    @property
+    def owed(self) -> Owed:
+        """What the client has to send next."""
+
+    @property
+    def has_unread(self) -> bool:
+        """Tell whether the client has sent, or is sending, what nobody will read."""
+
+    async def give_up(self) -> None:
+        """Tell the client that its time is over, and end the connection."""
+
+    async def handle(self, event: Event) -> None:
+        """Take what the client did."""
 
 
 class LiveConnection(TCPServer):
@@ -75,7 +86,7 @@ class LiveConnection(TCPServer):
         super().__init__(app, config, context, state, secured or cast(Secure, stream))
         #: Whether a request is being served, which ends when its client leaves.
         self.busy = False
-        self._http: Http1Protocol
+        self._http: Spoken
         self._transport = stream
         self._socket = stream.socket
         self._scope = trio.CancelScope()
@@ -212,20 +223,27 @@ class LiveConnection(TCPServer):
 
     def _speak_http1_only(self) -> None:
         chosen = self.protocol
-        tasks = Tasks(self._task_group, self._pings)
-        self._http = Http1Protocol(
+        self._http = self._spoken(chosen)
+        # Hypercorn passes on to it what comes; only its own choice is of the type that it names.
+        vars(chosen)["protocol"] = self._http
+        self._speaks_http = True
+
+    def _spoken(self, chosen: ProtocolWrapper) -> Spoken:
+        """Return what is spoken from now on."""
+        return self._by_h11(chosen)
+
+    def _by_h11(self, chosen: ProtocolWrapper) -> Http1Protocol:
+        return Http1Protocol(
             chosen.app,
             chosen.config,
             chosen.context,
-            tasks,
+            Tasks(self._task_group, self._pings),
             chosen.state,
             chosen.ssl,
             chosen.client,
             chosen.server,
             chosen.send,
         )
-        chosen.protocol = self._http
-        self._speaks_http = True
 
     async def _linger_once(self) -> None:
         if not self._lingers:
@@ -264,34 +282,3 @@ class LiveConnection(TCPServer):
 
     async def _idle_timeout(self) -> None:
         """Leave it to the reader, who knows better what is awaited (rule 4)."""
-
-
-def install() -> None:
-    """Have Hypercorn handle what has a ``WatchedConfig`` by our own classes.
-
-    ``serve()`` offers no way to choose, so its names for its own are bound anew, once for all.
-
-    Raises:
-      CannotStart: This Hypercorn is not one that we know.
-    """
-    check(TCPServer, H11Protocol, h11.Connection, WSStream)
-    vars(hypercorn.trio.run)["TCPServer"] = _connection_of
-    vars(hypercorn.protocol.h11)["WSStream"] = _websocket_of
-
-
-def _connection_of(
-    app: AppWrapper,
-    config: Config,
-    context: WorkerContext,
-    state: LifespanState,
-    stream: trio.SocketStream,
-) -> TCPServer:
-    if isinstance(config, WatchedConfig):
-        return LiveConnection(app, config, context, state, stream)
-    return TCPServer(app, config, context, state, cast(Secure, stream))
-
-
-def _websocket_of(app: AppWrapper, config: Config, *args: Any) -> WSStream:
-    if isinstance(config, WatchedConfig):
-        return WebsocketStream(app, config, *args)
-    return WSStream(app, config, *args)

@@ -15,7 +15,7 @@ from swapd.web.capacity import connections_at_once
 from swapd.web.connections import Connections, WatchedConfig
 from swapd.web.limits import Patience
 from swapd.web.listener import BACKLOG, Listener
-from swapd.web.live_connection import install
+from swapd.web.transport import install
 
 #: What clients get if nobody says otherwise.
 PATIENCE = Patience()
@@ -33,6 +33,7 @@ async def serve(
     hurry: trio.Event,
     patience: Patience = PATIENCE,
     most: int | None = None,
+    is_fast: bool = True,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve ``app`` on ``listener``, which is ours from now on, until ``closing``.
@@ -53,14 +54,16 @@ async def serve(
       hurry: Set when the end cannot wait; before ``closing`` it does nothing.
       patience: How long a client is waited for.
       most: Connections at once; by default as many as this process has descriptors for.
+      is_fast: Whether plain requests are served without h11.
       task_status: Started when requests are served.
 
     Raises:
       CannotStart: The Hypercorn that is installed is not one that we know.
     """
-    install()
     connections = Connections(most or connections_at_once())
     config = _configure(listener, connections, patience, grace=grace)
+    config.is_fast = is_fast
+    install(config)
     end = partial(_begin_end, closing, listener, connections)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(connections.watch)

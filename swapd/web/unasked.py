@@ -10,16 +10,21 @@ from swapd.web import limits
 from swapd.web.errors import Problem, answer_of
 
 
-async def answer_unasked(client: trio.SocketStream, problem: Problem) -> None:
-    """Send ``problem``; then wait a moment for the client to close, or it would not arrive."""
+def unasked(problem: Problem) -> bytes:
+    """Return an answer that says ``problem``, the last one on its connection."""
     fields, body = answer_of(problem)
     lines = [b"%s: %s\r\n" % field for field in fields]
     head = b"HTTP/1.1 %d \r\n%s\r\n" % (problem.kind.status, b"".join(lines))
+    return head + body
+
+
+async def answer_unasked(client: trio.SocketStream, problem: Problem) -> None:
+    """Send ``problem``; then wait a moment for the client to close, or it would not arrive."""
     with (
         trio.move_on_after(limits.LINGER),
         suppress(trio.BrokenResourceError, trio.ClosedResourceError),
     ):
-        await client.send_all(head + body)
+        await client.send_all(unasked(problem))
         await client.send_eof()
         while await client.receive_some():
             pass

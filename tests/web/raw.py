@@ -33,6 +33,10 @@ OPEN_WEBSOCKET = (
 LONG = 10.0
 
 
+#: Whether the fast transport serves; tests/web/conftest.py has each test run with and without.
+is_fast = True
+
+
 @dataclass
 class Served:
     """An app that is being served."""
@@ -94,6 +98,7 @@ async def serving(
                     hurry=served.hurry,
                     patience=patience,
                     most=most,
+                    is_fast=is_fast,
                 )
             )
             task_status.started()

@@ -199,7 +199,8 @@ async def test_a_body_is_not_held_when_it_is_given_away_or_too_large() -> None:
             return {"type": "http.disconnect"}
 
         tracemalloc.start()
-        await client.watch(receive, trio.CancelScope())
+        async with trio.open_nursery() as nursery:
+            await client.attend(receive, nursery)
         with suppress(BodyTooLarge):
             await client.body()
         held, _ = tracemalloc.get_traced_memory()
@@ -241,7 +242,8 @@ async def test_a_body_that_the_disk_refused_stays_refused() -> None:
         return {"type": "http.disconnect"}
 
     with refusing:
-        await client.watch(receive, trio.CancelScope())
+        async with trio.open_nursery() as nursery:
+            await client.attend(receive, nursery)
     with pytest.raises(BodyNotKept):
         await client.body()
     client.close()

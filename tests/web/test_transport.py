@@ -1,0 +1,70 @@
+"""Who serves which requests: the fast transport the plain ones, h11 the others."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from hypercorn.trio import task_group
+from hypercorn.typing import HTTPScope
+from trio.testing import wait_all_tasks_blocked
+
+from swapd.web.client import Client
+from swapd.web.connection import Web
+from swapd.web.exchange import exchange_of
+from tests.web.raw import answering, receive_until, request, serving, upload
+
+
+def telling() -> Web:
+    """Return an app that says which transport serves a request."""
+
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        await client.body()
+        said = b"plain." if exchange_of(scope) is None else b"fast.."
+        await client.begin(200, [(b"content-length", b"6")])
+        await client.write(said)
+        await client.finish()
+
+    return answering(relay)
+
+
+PLAIN = request("/", method=b"POST", head=b"content-length: 3\r\n") + b"abc"
+LAST = upload("/", b"abc")
+CHUNKED = (
+    request("/", method=b"POST", head=b"transfer-encoding: chunked\r\n") + b"3\r\nabc\r\n0\r\n\r\n"
+)
+
+
+async def test_each_request_of_a_connection_is_served_by_who_can(transport: str) -> None:
+    said = []
+    async with serving(telling()) as served, await served.connect() as client:
+        for pieces in (
+            (PLAIN,),
+            (CHUNKED,),
+            (b"\r\n" + PLAIN,),
+            (PLAIN[:20], PLAIN[20:]),
+            (PLAIN,),
+        ):
+            for piece in pieces:
+                await client.send_all(piece)
+                await wait_all_tasks_blocked(0.01)
+            said.append((await receive_until(client, b"."))[-6:])
+    expected = [b"fast..", b"plain.", b"fast..", b"plain.", b"fast.."]
+    assert said == (expected if transport == "fast" else [b"plain."] * 5)
+
+
+async def test_a_hypercorn_that_the_fast_transport_does_not_know_is_served_by_the_plain_one(
+    transport: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handle(app: object, scope: object) -> None:
+        """Take other parameters."""
+
+    with monkeypatch.context() as patched:
+        patched.setattr(task_group, "_handle", handle)
+        with caplog.at_level(logging.WARNING, "swapd"):
+            async with serving(telling()) as served:
+                patched.undo()
+                answer = await served.ask(LAST)
+    assert answer.endswith(b"plain.")
+    is_told = any("the plain one serves" in record.getMessage() for record in caplog.records)
+    assert is_told == (transport == "fast")
