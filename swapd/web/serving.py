@@ -106,7 +106,7 @@ def _configure(
     config.patience = patience
     config.backlog = BACKLOG  # it calls listen() once more
     config.errorlog = _error_log()
-    config.accesslog = None  # requests are logged where their model is known
+    config.accesslog = None  # web/access_log.py knows more of each request
     config.graceful_timeout = grace + _BACKSTOP
     config.keep_alive_max_requests = 10**9  # closing a good connection helps nobody
     config.read_timeout = None  # it would fire while an answer streams, and cut it
