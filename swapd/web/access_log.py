@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from time import perf_counter
 
 from hypercorn.typing import HTTPScope, WebsocketScope
 
+from swapd.web.errors import Header
 from swapd.web.request_log import CLIENT_LEFT, Outcome, outcome, request_id
 
 _log = logging.getLogger("swapd.access")
@@ -81,7 +82,7 @@ class Access:
     def __str__(self) -> str:
         """Say it as llama-swap does, then under which ID, and why it ended badly if it did."""
         scope = self._scope
-        address, agent = _who(scope)
+        address, agent = who_asks(scope["client"], scope["headers"])
         why = f": {self._ended.why}" if self._ended else ""
         return (
             f'Request {address} "{_method(scope)} {_quoted(scope["path"])}'
@@ -92,7 +93,7 @@ class Access:
     def fields(self) -> Mapping[str, object]:
         """Return the same by names, for programs."""
         scope = self._scope
-        address, agent = _who(scope)
+        address, agent = who_asks(scope["client"], scope["headers"])
         fields: dict[str, object] = {
             "event": "request",
             "logger": _log.name,
@@ -131,12 +132,12 @@ def _method(scope: HTTPScope | WebsocketScope) -> str:
     return scope["method"] if scope["type"] == "http" else "GET"
 
 
-def _who(scope: HTTPScope | WebsocketScope) -> tuple[str, str]:
+def who_asks(client: tuple[str, int] | None, headers: Iterable[Header]) -> tuple[str, str]:
     """Return the address of who asks, and with which program (rule 1)."""
-    peer = scope["client"][0] if scope["client"] else ""
+    peer = client[0] if client else ""
     believed = not peer or peer == "::1" or peer.startswith(("127.", "::ffff:127."))
     address, agent, forwarded = peer or "unix", b"", False
-    for name, value in scope["headers"]:
+    for name, value in headers:
         if name == _USER_AGENT:
             agent = value
         elif believed and name in _FORWARDED_FOR and not forwarded:

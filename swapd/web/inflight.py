@@ -10,6 +10,7 @@ from quart.typing import ResponseReturnValue
 
 from swapd.errors import UnknownRequest
 from swapd.telemetry.inflight import InFlight
+from swapd.web.access_log import who_asks
 from swapd.web.auth import Keys
 from swapd.web.redaction import shown_headers
 from swapd.web.services import Services
@@ -47,13 +48,18 @@ def shown(request: InFlight, keys: Keys) -> dict[str, object]:
         "req_path": request.path,
         "method": request.method,
         "req_headers": shown_headers(_without_host(request), keys),
-        "remote_ip": request.client or "",
+        "remote_ip": address_of(request),
         "resp_headers": shown_headers(request.answer_headers, keys),
         "resp_bytes": request.bytes_sent,
         "elapsed_ms": round((time.monotonic() - request.began) * 1000),
         "phase": request.phase,
         "status": request.status or None,
     }
+
+
+def address_of(request: InFlight) -> str:
+    """Return who asks, as the log has it."""
+    return who_asks((request.client, 0) if request.client else None, request.headers)[0]
 
 
 def _without_host(request: InFlight) -> list[tuple[bytes, bytes]]:

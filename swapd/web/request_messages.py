@@ -11,6 +11,7 @@ from swapd.telemetry.activity.row import Row
 from swapd.telemetry.finished import Finished
 from swapd.telemetry.inflight import InFlight, Step
 from swapd.web.activity_entries import entry
+from swapd.web.inflight import address_of
 
 #: What of a finished request is no message's business.
 _INTERNAL = {"id", "is_metered", "collected"}
@@ -66,7 +67,7 @@ def _named(request: InFlight) -> dict[str, object]:
         "model": request.model,
         "method": request.method,
         "path": request.path,
-        "client": request.client,
+        "client": address_of(request),
     }
 
 

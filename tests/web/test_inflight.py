@@ -210,6 +210,18 @@ async def test_pages_of_other_sites_and_those_without_a_key_cancel_nothing() -> 
         assert (await cancel(web, head=b"x-api-key: k\r\n")).status == 404
 
 
+@pytest.mark.parametrize(
+    ("client", "shown"), [("127.0.0.1", "5.6.7.8"), ("9.9.9.9", "9.9.9.9"), (None, "5.6.7.8")]
+)
+async def test_who_asks_is_told_as_in_the_log(client: str | None, shown: str) -> None:
+    headers = [(b"x-forwarded-for", b"5.6.7.8, 1.1.1.1")]
+    async with floor() as web:
+        requests = web.services.requests
+        with requests.track("m", method="GET", path="/", client=client, headers=headers):
+            (listed,) = json.loads((await web.ask(get("/api/inflight"))).body)["requests"]
+    assert listed["remote_ip"] == shown
+
+
 async def test_what_is_under_way_is_listed_with_its_number() -> None:
     async with floor() as web:
         headers = [(b"host", b"h"), (b"cookie", b"c"), (b"x-a", b"1")]
