@@ -140,7 +140,7 @@ def staying(*responses: bytes) -> Script:
 @asynccontextmanager
 async def serving(
     *scripts: Script,
-    limit: float = 10,
+    limit: float = 30,
     unix: Path | None = None,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[Server]:

@@ -16,7 +16,7 @@ from swapd.upstream.websocket import tunnel
 from tests.upstream.scripted import Server
 from tests.upstream.websockets import Client, Header
 
-LONG = 10.0
+LONG = 30.0
 
 
 def wanting(

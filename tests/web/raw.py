@@ -30,7 +30,7 @@ OPEN_WEBSOCKET = (
 )
 
 #: No test of this floor takes that many seconds unless something hangs.
-LONG = 10.0
+LONG = 30.0
 
 
 #: Whether the fast transport serves; tests/web/conftest.py has each test run with and without.
