@@ -200,3 +200,32 @@ async def test_other_limits_hold_at_once() -> None:
         ids = await kept.ids()
         while ids != [9, 10]:
             ids = await kept.ids()
+
+
+async def test_another_program_that_locks_the_file_is_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "a.db"
+    async with keeping(file) as kept:
+        other = sqlite3.connect(file, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        kept.activity.record(finished())
+        for _ in range(20):
+            assert ids_in(file) == []
+            await trio.to_thread.run_sync(bool)
+        other.execute("COMMIT")
+        other.close()
+        await kept.until_told(1)
+    assert caplog.messages == []
+
+
+async def test_what_cannot_be_written_at_the_end_is_told_and_not_waited_for(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "a.db"
+    async with keeping(file) as kept:
+        other = sqlite3.connect(file, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        kept.activity.record(finished())
+    other.close()
+    assert caplog.messages[-1] == "swapd ends: 1 requests are not remembered"
