@@ -59,7 +59,7 @@ def request_id(scope: HTTPScope | WebsocketScope) -> str:
 
 def settle(scope: HTTPScope | WebsocketScope, status: int, why: str) -> None:
     """Keep for the log that the request comes to ``status``, and in one line why."""
-    line = why.partition("\n")[0].removeprefix(f"{asked(scope)}: ")
+    line = why.partition("\n")[0].removeprefix(f"{asked(scope)}: ").rstrip(":")
     _kept(scope)[_OUTCOME] = Outcome(status, _shown(line))
 
 
