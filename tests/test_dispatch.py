@@ -31,6 +31,7 @@ class Answer:
     """An upstream's whole answer, without a body."""
 
     status = 204
+    has_more = False
     headers: Sequence[tuple[bytes, bytes]] = ()
 
     async def receive(self) -> bytes:
@@ -72,7 +73,9 @@ class Client:
         self.status = 0
         self.admitted = 0
 
-    async def begin(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    async def begin(
+        self, status: int, headers: Sequence[tuple[bytes, bytes]], *, more: bool = False
+    ) -> None:
         await trio.lowlevel.checkpoint()
         self.status = status
 

@@ -18,7 +18,10 @@ from swapd.upstream.http1 import Pool
 class Downstream(Protocol):
     """Where an answer goes; it does not matter who serves it."""
 
-    async def begin(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None: ...
+    async def begin(
+        self, status: int, headers: Sequence[tuple[bytes, bytes]], *, more: bool = False
+    ) -> None:
+        """Pass on the head, which may wait for the body if there is ``more`` at once."""
 
     async def write(self, data: bytes) -> None: ...
 
@@ -60,7 +63,8 @@ async def relay(request: ProxiedRequest, pool: Pool, downstream: Downstream) -> 
     headers = for_upstream(request.headers, client=request.client)
     response = await pool.request(request.method, request.target, headers, request.body)
     try:
-        await downstream.begin(response.status, for_client(response.headers))
+        headers = for_client(response.headers)
+        await downstream.begin(response.status, headers, more=response.has_more)
         while piece := await response.receive():
             await downstream.write(piece)
         await downstream.finish()

@@ -52,6 +52,11 @@ class Response:
         """Names in lower case, in the order and as often as they came."""
         return self._message.headers
 
+    @property
+    def has_more(self) -> bool:
+        """Tell whether a piece of the body came already."""
+        return self._message.has_piece
+
     async def receive(self) -> bytes:
         """Return what the next receive brings of the body; empty at the message's end.
 
@@ -69,6 +74,7 @@ class Response:
         if not self._closed:
             self._closed = True
             self._pool.release(self._wire, reusable=self._message.reusable)
+            self._message.forget()
 
 
 class Pool:

@@ -45,6 +45,11 @@ class Message:
     def reusable(self) -> bool:
         return self.ended and self._keep_alive and not self._surplus and self._failure is None
 
+    @property
+    def has_piece(self) -> bool:
+        """Tell whether there is something to take."""
+        return bool(self._pieces)
+
     def feed(self, data: bytes) -> None:
         """Take what one receive brought; empty is the end of the connection."""
         if not data:
@@ -85,6 +90,10 @@ class Message:
             self._fail(f"the server {how} the connection before it answered")
         else:
             self._fail(f"the connection broke after {self._body_bytes} bytes of the answer")
+
+    def forget(self) -> None:
+        """Let go of what parses it, which knows it too: nothing is fed any more."""
+        del self._parser
 
     # What httptools calls, in the order of a message.
 

@@ -3,7 +3,8 @@
 Rule 1: sending never waits.  What does not fit into the socket goes out while ``receive``
     waits, so a server that answers before it has read everything can never deadlock us.
 Rule 2: the socket is tried first and waited for only when it would block: a wait costs four
-    times as much as the system call that it saves.
+    times as much as the system call that it saves.  A receive that took all there was is such a
+    try: the next one waits.
 """
 
 from __future__ import annotations
@@ -45,7 +46,16 @@ class Socket(Protocol):
 class Wire:
     """One connected socket, used by one task at a time."""
 
-    __slots__ = ("_closed", "_receives", "_refused", "_rest", "_socket", "_unsent", "taken")
+    __slots__ = (
+        "_closed",
+        "_may_have_more",
+        "_receives",
+        "_refused",
+        "_rest",
+        "_socket",
+        "_unsent",
+        "taken",
+    )
 
     def __init__(self, connected: Socket) -> None:
         """Own ``connected``, which must not block."""
@@ -53,6 +63,7 @@ class Wire:
         self._unsent: list[memoryview] = []
         self._rest: Source | None = None
         self._receives = 0
+        self._may_have_more = False
         self._refused = False
         self._closed = False
         #: How many bytes the kernel took so far; of any others the server has not read one.
@@ -88,11 +99,18 @@ class Wire:
                 await self._read_on(self._rest)
             if self._unsent:
                 self._push()
-            try:
-                return self._socket.recv(_RECEIVE_BYTES)
-            except BlockingIOError:
-                if self._unsent or self._rest is None:
-                    await self._wait()
+            is_there_more_to_send = self._rest is not None and not self._unsent
+            if self._may_have_more or is_there_more_to_send:
+                try:
+                    received = self._socket.recv(_RECEIVE_BYTES)
+                except BlockingIOError:
+                    pass
+                else:
+                    self._may_have_more = len(received) == _RECEIVE_BYTES
+                    return received
+            if not is_there_more_to_send:
+                await self._wait()
+                self._may_have_more = True
 
     async def flush(self) -> None:
         """Wait until the kernel took everything, or there is something to receive."""

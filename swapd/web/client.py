@@ -84,8 +84,13 @@ class Client:
         """Let go of the body."""
         self._spool.discard()
 
-    async def begin(self, status: int, headers: Sequence[Header]) -> None:
-        """Send the head of the answer; a ``content-length`` in it must come true."""
+    async def begin(self, status: int, headers: Sequence[Header], *, more: bool = False) -> None:
+        """Send the head of the answer; a ``content-length`` in it must come true.
+
+        If there is ``more`` to be written at once, it may go out with that.
+        """
+        if more and (exchange := exchange_of(self._answer.scope)):
+            exchange.hold_head()
         sent = [(name.lower(), value) for name, value in headers if name.lower() not in _FRAMING]
         self.takes_events = _takes_events(sent)
         await self._answer.send({"type": "http.response.start", "status": status, "headers": sent})

@@ -85,6 +85,7 @@ class Exchange:
         self._news: trio.Event | None = None
         self._room: trio.Event | None = None
         self._head_bytes = b""
+        self._holds_head = False
         self._is_chunked = False
         self._has_body = True
         self._owed: int | None = None
@@ -162,9 +163,14 @@ class Exchange:
             await self._send_body(message.get("body", b""), more=message.get("more_body", False))
         elif message["type"] == "http.response.start" and self._state is _State.ASKED:
             self._begin(message)
-            await self._flush()
+            if not self._holds_head:
+                await self._flush()
         else:
             raise RuntimeError(f"unexpected {message['type']} when {self._state.name}")
+
+    def hold_head(self) -> None:
+        """Have the head of the answer wait for the first piece, which is written at once."""
+        self._holds_head = True
 
     def _begin(self, message: HTTPResponseStartEvent) -> None:
         status = message["status"]
@@ -200,6 +206,8 @@ class Exchange:
 
     async def _send_body(self, data: bytes, *, more: bool) -> None:
         framed = self._framed(bytes(data)) if data and self._has_body else b""
+        if self._head_bytes:
+            framed, self._head_bytes = self._head_bytes + framed, b""
         if not more:
             if self._has_body and self._owed:
                 raise ValueError(f"the answer ended {self._owed} bytes before its promised length")
@@ -230,6 +238,7 @@ class Exchange:
     async def _is_done(self, *, may_go_on: bool) -> None:
         if not self._is_over:
             self._is_over = True
+            self._listener = None  # which knows us, too: whoever is in no ring is freed at once
             self._wake()
             await self._line.is_over(self, may_go_on=may_go_on and not self._is_left)
 

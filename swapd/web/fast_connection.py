@@ -68,7 +68,6 @@ class FastConnection(LiveConnection):
     def begins(self, exchange: Exchange, head: PlainHead) -> None:
         """Have ``exchange`` served."""
         self.busy = True
-        self.reckon()
         chosen = self._chosen
         scope = scope_of(
             exchange,

@@ -188,9 +188,9 @@ class Tap:
         self._downstream = downstream
         self._has_begun = False
 
-    async def begin(self, status: int, headers: Sequence[Header]) -> None:
+    async def begin(self, status: int, headers: Sequence[Header], *, more: bool = False) -> None:
         """Pass on the head."""
-        await self._downstream.begin(status, headers)
+        await self._downstream.begin(status, headers, more=more)
         self._meter.begin(status, headers)
 
     async def write(self, data: bytes) -> None:

@@ -183,7 +183,7 @@ class TalkingStream:
 
     # -- what the model answers (upstream.exchange.Downstream) -------------------------
 
-    async def begin(self, status: int, headers: Sequence[Header]) -> None:
+    async def begin(self, status: int, headers: Sequence[Header], *, more: bool = False) -> None:
         """Pass on the head, or see to it that the body fits the head that is out (rule 4).
 
         Raises:
@@ -191,7 +191,7 @@ class TalkingStream:
         """
         await self._take()
         if not self._client.began:
-            await self._client.begin(status, headers)
+            await self._client.begin(status, headers, more=more)
         elif 200 <= status < 300:
             self._decoding = decoding_of(headers)
         else:

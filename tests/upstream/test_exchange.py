@@ -34,7 +34,9 @@ class Notes:
         self.told: list[object] = []
         self.wrote = trio.Event()
 
-    async def begin(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    async def begin(
+        self, status: int, headers: Sequence[tuple[bytes, bytes]], *, more: bool = False
+    ) -> None:
         await trio.lowlevel.checkpoint()
         self.told.append((status, list(headers)))
 
@@ -148,7 +150,9 @@ async def test_a_client_that_leaves_takes_the_upstream_connection_with_it(
 
 async def test_a_downstream_that_fails_takes_the_upstream_connection_with_it() -> None:
     class Broken(Notes):
-        async def begin(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        async def begin(
+            self, status: int, headers: Sequence[tuple[bytes, bytes]], *, more: bool = False
+        ) -> None:
             raise trio.BrokenResourceError
 
     async with serving(staying(STREAM)) as server:

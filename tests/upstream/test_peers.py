@@ -43,7 +43,9 @@ class Sink:
     def __init__(self) -> None:
         self.body = b""
 
-    async def begin(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    async def begin(
+        self, status: int, headers: Sequence[tuple[bytes, bytes]], *, more: bool = False
+    ) -> None:
         await trio.lowlevel.checkpoint()
 
     async def write(self, data: bytes) -> None:

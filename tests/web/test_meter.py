@@ -50,7 +50,9 @@ REQUEST = ProxiedRequest(b"POST", b"/", [], Body(b""), None)
 class Sink:
     """Takes an answer, each piece in a second."""
 
-    async def begin(self, status: int, headers: Sequence[Header]) -> None: ...
+    async def begin(
+        self, status: int, headers: Sequence[Header], *, more: bool = False
+    ) -> None: ...
 
     async def write(self, data: bytes) -> None:
         await trio.sleep(1)
