@@ -12,7 +12,7 @@ BENCH  =
 # Most tests wait for processes, so more of them at a time than two cores can run are the fastest.
 AT_A_TIME = -n 3 --dist worksteal
 
-.PHONY: help run test test-slow bench check clean
+.PHONY: help run test test-slow bench soak check clean
 .DEFAULT_GOAL := help
 
 help:  ## list what there is to do
@@ -22,6 +22,7 @@ help:  ## list what there is to do
 	@echo "  make run LISTEN=127.0.0.1:9090       somewhere else than 127.0.0.1:8080"
 	@echo "  make run MODELS=/path/to/folder      your own .gguf files, with llama-server on PATH"
 	@echo "  make bench BENCH=--quick             one short run of each load"
+	@echo "  make soak SOAK='--minutes 60'        longer than its 20 minutes"
 	@echo "  make test PYTHON=/path/to/python     made with this Python (3.11 or later)"
 
 # Each stamp says that .venv has what its target needs, as of the last change to pyproject.toml.
@@ -48,6 +49,9 @@ test-slow: $(VENV)/ready-to-test  ## run the tests that take minutes
 
 bench: $(VENV)/ready-to-test  ## measure what it costs to go through swapd (needs cc; nginx to compare)
 	@exec $(PYTHON_IN_VENV) -m tests.bench.bench_speed $(BENCH)
+
+soak: $(VENV)/ready-to-test  ## run swapd under load for 20 minutes, and see that it keeps nothing
+	@exec $(PYTHON_IN_VENV) -m tests.bench.soak $(SOAK)
 
 # ASYNC114 is left out, for it wants a list of all functions that take a task_status; ASYNC124
 # too, for a function may be async because its caller awaits it.
