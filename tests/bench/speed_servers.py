@@ -60,8 +60,15 @@ class Missing(Exception):
 class Server:
     """One server that runs, on its own core."""
 
-    def __init__(self, name: str, port: int, process: subprocess.Popen[bytes] | None) -> None:
-        """Measure ``process``; None for what has no cost of its own."""
+    def __init__(
+        self,
+        name: str,
+        port: int,
+        process: subprocess.Popen[bytes] | None,
+        log: Path = Path(os.devnull),
+    ) -> None:
+        """Measure ``process``, which writes ``log``; None for what has no cost of its own."""
+        self.log = log
         self.name = name
         self.port = port
         self._process = process
@@ -133,23 +140,41 @@ def nginx(upstream: int, folder: Path, program: str) -> Iterator[Server]:
 
 @contextmanager
 def swapd(
-    upstream: Path, folder: Path, name: str = "swapd", *, is_fast: bool = True
+    upstream: Path,
+    folder: Path,
+    name: str = "swapd",
+    *,
+    is_fast: bool = True,
+    others: Sequence[str] = (),
 ) -> Iterator[Server]:
-    """Run swapd with its defaults, and have its model started: an ``upstream`` of its own."""
-    port, model_port = free_port(), free_port()
+    """Run swapd with its defaults, and have its model started: an ``upstream`` of its own.
+
+    Of the ``others``, whose servers take a tenth of a second to start, one runs at a time.
+    """
+    port = free_port()
     config = folder / f"{name}.yaml"
-    proxy = f"http://127.0.0.1:{model_port}"
-    cores = ",".join(map(str, LOAD_CORES))
-    models = {"m": {"cmd": f"taskset -c {cores} {upstream} {model_port}", "proxy": proxy}}
+    models = {"m": _model(upstream)} | {other: _model(upstream, "0.1") for other in others}
+    groups = {
+        "own": {"members": ["m"], "swap": False, "exclusive": False, "persistent": True},
+        "others": {"members": [*others], "swap": True, "exclusive": False},
+    }
     server_settings = {} if is_fast else {"fastTransport": False}
-    config.write_text(json.dumps({"models": models, "server": server_settings}))
+    settings = {"models": models, "server": server_settings}
+    config.write_text(json.dumps(settings | ({"groups": groups} if others else {})))
     listen = f"127.0.0.1:{port}"
     begin = [sys.executable, "-c", "from swapd.cli import main; main()", "serve"]
     command = [*begin, "--config", str(config), "--listen", listen]
     with _running(name, command, port, SERVER_CORES, log=folder / f"{name}.log") as server:
         body = json.dumps({"model": "m", "messages": []}).encode()
-        _ask(port, "/v1/chat/completions", body)
+        ask(port, "/v1/chat/completions", body)
         yield server
+
+
+def _model(upstream: Path, *arguments: str) -> dict[str, str]:
+    port = free_port()
+    cores = ",".join(map(str, LOAD_CORES))
+    command = f"taskset -c {cores} {upstream} {port} {' '.join(arguments)}"
+    return {"cmd": command, "proxy": f"http://127.0.0.1:{port}"}
 
 
 @contextmanager
@@ -175,7 +200,7 @@ def _running(
         process = subprocess.Popen(
             command, stdout=output, stderr=output, preexec_fn=lambda: os.sched_setaffinity(0, cores)
         )
-    server = Server(name, port, process)
+    server = Server(name, port, process, log)
     try:
         _await_answer(port, process)
         server.started_in = perf_counter() - begin
@@ -188,13 +213,14 @@ def _running(
 def _await_answer(port: int, process: subprocess.Popen[bytes]) -> None:
     while process.poll() is None:
         try:
-            return _ask(port, "/health", None)
+            return ask(port, "/health", None)
         except (urllib.error.URLError, ConnectionError):
             Event().wait(0.005)
     raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
 
 
-def _ask(port: int, path: str, body: bytes | None) -> None:
+def ask(port: int, path: str, body: bytes | None) -> None:
+    """Ask and have the whole answer."""
     asked = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body)
     asked.add_header("Content-Type", "application/json")
     with urllib.request.urlopen(asked, timeout=60) as answer:

@@ -1,4 +1,7 @@
-/* A model's server that costs next to nothing: upstream PORT
+/* A model's server that costs next to nothing: upstream PORT [SECONDS]
+ *
+ * It listens after SECONDS, and says on standard error at which nanoseconds it began to listen,
+ * was asked how it is for the first time, and got its first request.
  *
  * Any GET is answered with 200.  A POST is answered with a short completion, or, if its body says
  * "stream", with "n" events, "rate" of them a second (0: as fast as they are taken).  Each event is
@@ -34,6 +37,7 @@ typedef struct client {
 } client;
 
 static int poller, timer;
+static long long listening, probed, asked;
 static client streams; /* a ring: its head */
 
 static const char COMPLETION[] =
@@ -131,13 +135,19 @@ static void finish_stream(client *c) {
   flush(c);
 }
 
+/* Let streams that begin together go on at times of their own, as those of users do. */
+static long long apart(long long period) {
+  static unsigned turn;
+  return period / 4 + period * (long long)(turn++ * 619 % 1000) / 1000;
+}
+
 static void stream(client *c, long long time) {
   while (!c->gone && c->sent < c->events && !(c->rate == 0 && c->blocked) &&
          (c->rate == 0 || c->due <= time)) {
     if (c->rate && c->out_len + 1024 > ROOM) break; /* it is late, and its stamps will say so */
     put_event(c, c->rate ? c->due : now());
     c->sent++;
-    if (c->rate) c->due += SECOND / c->rate;
+    if (c->rate) c->due += c->sent == 1 ? apart(SECOND / c->rate) : SECOND / c->rate;
     if (!c->blocked) flush(c);
   }
   if (!c->gone && c->sent >= c->events) finish_stream(c);
@@ -150,6 +160,11 @@ static long number(const char *body, const char *name, long otherwise) {
 
 static void answer(client *c, const char *request, const char *body) {
   char head[256];
+  if (!strncmp(request, "GET", 3) && !probed) probed = now();
+  if (!strncmp(request, "POST", 4) && !asked) {
+    asked = now();
+    fprintf(stderr, "listening %lld probed %lld asked %lld\n", listening, probed, asked);
+  }
   if (!strncmp(request, "POST", 4) && strstr(body, "\"stream\"")) {
     static const char begin[] =
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
@@ -228,10 +243,12 @@ static int pace(void) {
 int main(int argc, char **argv) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), on = 1, busy = 0;
+  if (argc > 2) usleep((unsigned)(atof(argv[2]) * 1e6));
   address.sin_port = htons((unsigned short)(argc > 1 ? atoi(argv[1]) : 0));
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (bind(listener, (void *)&address, sizeof address)) return perror("bind"), 1;
   listen(listener, 4096);
+  listening = now();
   poller = epoll_create1(0);
   timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
   streams.next = streams.prev = &streams;
