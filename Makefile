@@ -48,7 +48,8 @@ test-slow: $(VENV)/ready-to-test  ## run the tests that take minutes
 	@$(PYTHON_IN_VENV) -m pytest -q $(AT_A_TIME) -m slow || [ $$? -eq 5 ]
 
 bench: $(VENV)/ready-to-test  ## measure what it costs to go through swapd (needs cc; nginx to compare)
-	@exec $(PYTHON_IN_VENV) -m tests.bench.bench_speed $(BENCH)
+	@$(PYTHON_IN_VENV) -m tests.bench.bench_speed $(BENCH)
+	@$(PYTHON_IN_VENV) -m tests.bench.bench_swaps
 
 soak: $(VENV)/ready-to-test  ## run swapd under load for 20 minutes, and see that it keeps nothing
 	@exec $(PYTHON_IN_VENV) -m tests.bench.soak $(SOAK)

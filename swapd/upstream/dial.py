@@ -44,16 +44,15 @@ class TcpDialer:
 
     async def dial(self) -> socket.socket:
         """Connect to the first of the host's addresses that answers."""
-        stream = await self._open_remembered() or await self._open()
-        connected = _detached(stream)
+        connected = await self._open_remembered() or _detached(await self._open())
         if self._keep_alive > 0:
             _probe_every(connected, self._keep_alive)
         return connected
 
-    async def _open_remembered(self) -> trio.SocketStream | None:
+    async def _open_remembered(self) -> socket.socket | None:
         if self._answered is not None:
             with suppress(OSError):
-                return await trio.open_tcp_stream(self._answered, self._port)
+                return await _connected(self._answered, self._port)
             self._answered = None
         return None
 
@@ -64,6 +63,25 @@ class TcpDialer:
         if ipaddress.ip_address(address.partition("%")[0]).is_loopback:
             self._answered = address
         return stream
+
+
+async def _connected(address: str, port: int) -> socket.socket:
+    """Connect to an address of this host, without the search for the best of several."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setblocking(False)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            made.connect((address, port))
+        except BlockingIOError:
+            await trio.lowlevel.wait_writable(made)
+            if error := made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                raise OSError(error, os.strerror(error)) from None
+    except BaseException:
+        made.close()
+        raise
+    return made
 
 
 class UnixDialer:

@@ -17,7 +17,6 @@ _SERVER_AS_KNOWN: Mapping[str, str] = {
     "protocol_send": "self event",
     "_read_data": "self",
     "_close": "self",
-    "_idle_timeout": "self",
 }
 _PROTOCOL_AS_KNOWN: Mapping[str, str] = {
     "__init__": "self app config context task_group connection_state ssl client server send",

@@ -29,7 +29,7 @@ import trio
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol import ProtocolWrapper
 from hypercorn.trio.tcp_server import MAX_RECV, TCPServer
-from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.trio.worker_context import TrioSingleTask, WorkerContext
 from hypercorn.typing import AppWrapper, LifespanState
 
 from swapd.web import limits
@@ -84,6 +84,7 @@ class LiveConnection(TCPServer):
         secured = certificate and trio.SSLStream(stream, certificate.context, server_side=True)
         state = {**state, STATE_KEY: self}
         super().__init__(app, config, context, state, secured or cast(Secure, stream))
+        self.idle_task = _NoTask()
         #: Whether a request is being served, which ends when its client leaves.
         self.busy = False
         self._http: Spoken
@@ -280,5 +281,12 @@ class LiveConnection(TCPServer):
             await super()._close()  # rule 5
         await trio.aclose_forcefully(self._transport)
 
-    async def _idle_timeout(self) -> None:
-        """Leave it to the reader, who knows better what is awaited (rule 4)."""
+
+class _NoTask(TrioSingleTask):
+    """Takes the place of the task that ends idle connections: the reader does (rule 4)."""
+
+    async def restart(self, task_group: object, action: object) -> None:
+        """Do nothing."""
+
+    async def stop(self) -> None:
+        """Do nothing."""

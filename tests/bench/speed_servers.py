@@ -159,8 +159,10 @@ def swapd(
         "others": {"members": [*others], "swap": True, "exclusive": False},
     }
     server_settings = {} if is_fast else {"fastTransport": False}
-    settings = {"models": models, "server": server_settings}
-    config.write_text(json.dumps(settings | ({"groups": groups} if others else {})))
+    settings: dict[str, object] = {"models": models, "server": server_settings}
+    if others:
+        settings |= {"groups": groups, "logToStdout": "both"}
+    config.write_text(json.dumps(settings))
     listen = f"127.0.0.1:{port}"
     begin = [sys.executable, "-c", "from swapd.cli import main; main()", "serve"]
     command = [*begin, "--config", str(config), "--listen", listen]
