@@ -25,7 +25,7 @@ from swapd.telemetry.usage.usage import UNKNOWN, Usage
 from swapd.upstream.bodies.codings import AnswerDecoding, codings_of
 from swapd.upstream.exchange import Downstream, ProxiedRequest
 from swapd.web.errors import BUG, Header, problem_of
-from swapd.web.request_log import CLIENT_LEFT
+from swapd.web.request_log import CLIENT_LEFT, forget_departure
 from swapd.web.routes import is_metered
 from swapd.web.services import Services
 
@@ -121,6 +121,13 @@ class Meter:
         """Note that the request has come to ``status``, and why."""
         self._status = status
         self._error = _line(why)
+
+    def leave(self) -> None:
+        """Note that the client has left: before the end, unless a stream had said all."""
+        if self._reading is not None and self._reading.is_over():
+            forget_departure(self._scope)
+        else:
+            self.fail(CLIENT_LEFT, "its client has left")
 
     def finish(self) -> None:
         """Tell of the request, which is over."""
@@ -230,7 +237,7 @@ def metered(services: Services, scope: HTTPScope, *, route: str) -> Iterator[Met
         meter.fail(BUG.kind.status, BUG.message)
         raise
     except BaseException:  # a cancellation
-        meter.fail(CLIENT_LEFT, "its client has left")
+        meter.leave()
         raise
     finally:
         meter.finish()

@@ -68,6 +68,13 @@ def settle_departure(scope: HTTPScope | WebsocketScope) -> None:
     settle(scope, CLIENT_LEFT, "its client has left")
 
 
+def forget_departure(scope: HTTPScope | WebsocketScope) -> None:
+    """Keep no more that the client has left: it had all that there was to say."""
+    told = outcome(scope)
+    if told is not None and told.status == CLIENT_LEFT:
+        del _kept(scope)[_OUTCOME]
+
+
 def outcome(scope: HTTPScope | WebsocketScope) -> Outcome | None:
     """Return what was kept of how the request ended, if it ended badly."""
     return cast("Outcome | None", _kept(scope).get(_OUTCOME))

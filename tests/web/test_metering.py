@@ -233,7 +233,7 @@ async def test_a_request_that_its_owner_cancels_is_told_so() -> None:
 async def test_a_client_that_leaves_is_told_as_499(waiting: bool) -> None:
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
     async with floor() as web:
-        web.upstream.then(staying(head + EVENTS))
+        web.upstream.then(staying(head + EVENTS.partition(b"data: [DONE]")[0]))
         if waiting:
             web.models.held = trio.Event()
         stream = await web.served.connect()
@@ -241,13 +241,31 @@ async def test_a_client_that_leaves_is_told_as_499(waiting: bool) -> None:
         if waiting:
             await wait_all_tasks_blocked(0.01)
         else:
-            await receive_until(stream, b"[DONE]")
+            await receive_until(stream, b"usage")
         with ending(web) as ended:
             await stream.aclose()
             await ended.wait()
     assert (only(web).status, only(web).error) == (499, "its client has left")
     assert only(web).usage == (UNKNOWN if waiting else USED)
     assert (only(web).first_byte is None) == waiting
+
+
+async def test_a_client_that_leaves_after_the_last_words_has_had_its_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+    with caplog.at_level("INFO", "swapd.requests"):
+        async with floor() as web:
+            web.upstream.then(staying(head + EVENTS))
+            stream = await web.served.connect()
+            await stream.send_all(chat())
+            await receive_until(stream, b"[DONE]\n\n")
+            with ending(web) as ended:
+                await stream.aclose()
+                await ended.wait()
+            await wait_all_tasks_blocked()
+    assert (only(web).status, only(web).error, only(web).usage) == (200, None, USED)
+    assert " 499 " not in caplog.text
 
 
 async def test_a_request_under_way_shows_how_far_its_answer_is() -> None:

@@ -3,7 +3,10 @@
 Rule 1: what says nothing of them is searched for four words, and not looked at otherwise.
 Rule 2: some servers count on in every event.  After the first few only the latest of each kind is
     read, and only when it is needed: the others said the same with smaller numbers.
-Rule 3: what is kept is the line that is under way, and those; no line that is long.
+Rule 3: what is kept is the line that is under way, those, and the piece that came last; no line
+    that is long.
+Rule 4: a stream is over when it says so: servers may take their time to end the answer then, and
+    clients need not wait for that.
 """
 
 from __future__ import annotations
@@ -18,9 +21,19 @@ from swapd.telemetry.usage.scanner import Scanner
 _WANTED = re.compile(rb'"(usage|timings|metrics|error)"\s*+:\s*+[{"]')
 _FIELD = b"data:"
 
+#: The last words of OpenAI's streams, of Anthropic's, and of responses.
+_DONE = (b"data: [DONE]", b"data:[DONE]")
+_LAST = re.compile(
+    rb"^(?:data:[ ]?\[DONE\]|event:[ ]?(?:message_stop|response\.(?:completed|incomplete)))\r?$"
+    rb'|^data:[ ]?\{\s*+"type"\s*+:\s*+"(?:message_stop|response\.(?:completed|incomplete))"',
+    re.MULTILINE,
+)
+
+#: What is not longer is no more than the end of an event.
+_BLANK_BYTES = 2
+
 #: What a line costs that is looked at.
 _STEPS = 16
-
 
 #: Of how many lines each is read, before only the latest ones are.
 _EAGER = 8
@@ -37,6 +50,7 @@ class Events:
         self._scanner: Scanner | None = None  # of a line that is long
         self._eager = _EAGER
         self._latest: dict[bytes, bytes] = {}
+        self._lines = b""  # that came last, with the beginning of what follows
 
     def feed(self, data: bytes) -> None:
         """Take the next piece."""
@@ -52,6 +66,8 @@ class Events:
         end = data.rfind(b"\n") + 1
         if end:
             self._read(data, end)
+            if end > _BLANK_BYTES:
+                self._lines = data
         self._line = data[end:]
         if len(self._line) > SHORT_BYTES:
             self._scan()
@@ -60,6 +76,12 @@ class Events:
         """Read the last line, which nothing needs to end."""
         self._catch_up()
         self._read_line(self._line)
+
+    def is_over(self) -> bool:
+        """Tell whether the stream has said its last words, and nothing more has begun."""
+        if self._scanner is not None or self._line:
+            return self._line.rstrip() in _DONE
+        return _LAST.search(self._lines) is not None
 
     def _read(self, data: bytes, end: int) -> None:
         """Read the lines before ``end`` that say something."""

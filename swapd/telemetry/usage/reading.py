@@ -81,6 +81,10 @@ class Reading:
         except TooDense:
             self._give_up("it would take too long")
 
+    def is_over(self) -> bool:
+        """Tell whether all has come that the server had to say, though not yet the end itself."""
+        return isinstance(self._reader, Events) and self._reader.is_over()
+
     def usage(self) -> Usage:
         """Return what was said of tokens; nothing is known of an answer that is an error."""
         return self._account.usage()

@@ -259,3 +259,46 @@ def test_an_answer_of_100_mb_costs_kilobytes(
     reading.finish()
     assert reading.usage() == Usage(prompt=8)
     assert peak < 600_000
+
+
+@pytest.mark.parametrize("size", [1, 7, 4096])
+@pytest.mark.parametrize(
+    "end",
+    [
+        b"data: [DONE]\n\n",
+        b"data:[DONE]\r\n\r\n",
+        b"data: [DONE]",
+        b'event: message_stop\ndata: {"type":"message_stop"}\n\n',
+        b'data: {"type": "message_stop"}\n\n',
+        b'event: response.completed\ndata: {"type":"response.completed"}\n\n',
+        b"event: response.completed\ndata: %s\n\n" % (b"x" * 2 * SHORT_BYTES),
+    ],
+)
+def test_a_stream_is_over_when_it_has_said_its_last_words(end: bytes, size: int) -> None:
+    reading = Reading(200, SSE)
+    said = b'data: {"choices": [{"delta": {"content": "[DONE] message_stop"}}]}\n\n' + end
+    size = max(size, len(said) // 200)
+    for at in range(0, len(said), size):
+        reading.feed(said[at : at + size])
+    assert reading.is_over()
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        b'data: {"choices": [{"delta": {"content": "data: [DONE]"}}]}\n\n',
+        b'event: response.completed\ndata: {"type": "response.comp',
+        b"event: response.completed\ndata: " + b"x" * 2 * SHORT_BYTES,
+        b"data: [DO",
+    ],
+)
+def test_a_stream_is_not_over_before(end: bytes) -> None:
+    reading = Reading(200, SSE)
+    reading.feed(b"data: {}\n\n" + end)
+    assert not reading.is_over()
+
+
+def test_only_a_stream_says_when_it_is_over() -> None:
+    reading = Reading(200, JSON)
+    reading.feed(b'"data: [DONE]"')
+    assert not reading.is_over()
