@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from swapd.cli.sources import exit_on_error
+from swapd.cli.sources import exit_on_error, leaves
 
 if TYPE_CHECKING:
     from swapd.cli.client import Client
@@ -65,14 +65,23 @@ def run(main: Callable[[Client], Awaitable[None]], url: str, api_key: str | None
 
 @contextmanager
 def _exit_when_interrupted() -> Iterator[None]:
-    """End as shells expect on Ctrl-C, and when nobody reads any more what is printed."""
+    """End as shells expect on Ctrl-C, and when what is printed has nowhere to go."""
     interrupted = broken = False
+    why = ""
     try:
         yield
     except* KeyboardInterrupt:
         interrupted = True
     except* BrokenPipeError:
         broken = True
+    except* OSError as group:  # of the network's ``Client`` tells
+        from swapd.upstream.dial import reason_of
+
+        why = reason_of(next(leaves(group)))
+    if why:
+        sys.stdout = None  # or Python tries once more, and says so
+        click.echo(f"cannot write what there is to show: {why}", err=True)
+        sys.exit(1)
     if interrupted:
         sys.exit(INTERRUPTED)
     if broken:

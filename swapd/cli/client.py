@@ -79,7 +79,16 @@ class Client:
     """One swapd, and the key that it asks for."""
 
     def __init__(self, address: Address, key: str | None) -> None:
-        """Connect nowhere yet."""
+        """Connect nowhere yet.
+
+        Raises:
+          Refused: No request can bring this key.
+        """
+        if key and not key.strip().isprintable():
+            raise Refused(
+                "the key of --api-key or SWAPD_API_KEY has a character that no key can have,"
+                " such as the end of a line"
+            )
         self.address = address
         self._headers = [(b"authorization", b"Bearer " + key.strip().encode())] if key else []
 

@@ -44,8 +44,12 @@ def _written(data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
+#: The longest that is waited with for the end of its line: progress bars have none.
+_LINE_BYTES = 64 * 1024
+
+
 class _JsonLines:
-    """Prints what comes as one JSON object per line."""
+    """Prints what comes as one JSON object per line; an endless line in several."""
 
     def __init__(self, name: str, echo: Callable[[str], None] = click.echo) -> None:
         self._name = name
@@ -57,6 +61,9 @@ class _JsonLines:
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._print(line)
+        if len(self._rest) > _LINE_BYTES:
+            self._print(self._rest)
+            self._rest = b""
 
     def finish(self) -> None:
         """Print a last line that nothing has ended."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -16,6 +16,8 @@ from swapd.errors import SwapdError
 if TYPE_CHECKING:
     from swapd.config.schema import Config
     from swapd.ids import ModelId
+
+E = TypeVar("E", bound=Exception)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +90,16 @@ def exit_on_error() -> Iterator[None]:
     try:
         yield
     except* SwapdError as group:
-        problem = next(_leaves(group))
+        problem = next(leaves(group))
     if problem is not None:
         click.echo(str(problem), err=True)
         sys.exit(1)
 
 
-def _leaves(group: BaseExceptionGroup[SwapdError]) -> Iterator[SwapdError]:
+def leaves(group: BaseExceptionGroup[E]) -> Iterator[E]:
+    """Yield the exceptions in ``group``, however deep."""
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
+            yield from leaves(error)
         else:
             yield error

@@ -73,7 +73,7 @@ class JsonLines:
 
     def line(self, level: str, time: float, event: str, fields: Mapping[str, object]) -> str:
         """Return the line, with its end."""
-        said = {name: visible(str(value)) for name, value in fields.items()}
+        said = {name: _plain(value) for name, value in fields.items()}
         return self._written(level, time, {"event": visible(event), **said})
 
     def happened(self, level: str, time: float, what: Happened) -> str:
@@ -106,6 +106,11 @@ _STEERING = re.compile(
 
 def _escaped(found: re.Match[str]) -> str:
     return repr(found[0])[1:-1]
+
+
+def _plain(value: object) -> object:
+    """Return ``value`` as JSON has it: a number stays one, what JSON does not know is text."""
+    return value if value is None or isinstance(value, int | float) else visible(str(value))
 
 
 def _indented(text: str) -> str:

@@ -34,14 +34,18 @@ class ModelLog(LogStream):
         super().__init__()
         self._told = told
         self._life = Ring(8 * LAST_BYTES)  # escapes and progress bars are cut out later
+        self._is_amid_line = False
 
     def begin(self) -> None:
-        """Begin a new life: the last words of the one before are not its own."""
+        """Begin a new life: the last words of the one before are not its own, nor its last line."""
+        if self._is_amid_line:
+            self.write(b"\n")
         self._life.clear()
 
     def write(self, data: bytes) -> None:
         """Add ``data``; whoever has to be told is told."""
         super().write(data)
+        self._is_amid_line = not data.endswith(b"\n")
         self._life.write(data)
         self._told(data)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import structlog
 import trio
 
@@ -56,7 +57,9 @@ class OwnLog:
         """Go by ``config`` from now on."""
         self.handler.lines = lines_of(self._form, config.logging.time_format)
         keys = (*config.api_keys, *(peer.api_key for peer in config.peers.values()))
-        self._secrets = [key for key in keys if len(key) >= _SHORTEST_SECRET]
+        secrets = {form for key in keys if len(key) >= _SHORTEST_SECRET for form in _forms(key)}
+        # The longest first: of a key that begins with another nothing must be left over.
+        self._secrets = sorted(secrets, key=len, reverse=True)
         logging.getLogger(_OURS).setLevel(_LEVELS[config.logging.level])
 
     def enter_trio(self) -> None:
@@ -86,6 +89,15 @@ class OwnLog:
             self._token.run_sync_soon(self._say, data)
         except trio.RunFinishedError:
             self._say(data)
+
+
+def _forms(key: str) -> Iterator[str]:
+    """Yield how ``key`` may stand in a line: as it is, between quotes, and both in JSON."""
+    yield key
+    quoted = key.replace("\\", "\\\\").replace('"', '\\"')
+    yield quoted
+    for said in (key, quoted):
+        yield msgspec.json.encode(said).decode()[1:-1]
 
 
 class _Handler(logging.Handler):

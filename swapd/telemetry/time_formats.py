@@ -70,7 +70,8 @@ class _Clock:
         return said, _offset(moment) if self._layout.has_offset else ""
 
     def _fraction(self, fraction: float) -> str:
-        digits = f"{int(fraction * 1e6 + 0.5):06}000"  # that is all a float of our days can tell
+        # That is all a float of our days can tell; its last step before a second is no second.
+        digits = f"{min(int(fraction * 1e6 + 0.5), 999_999):06}000"
         if self._layout.places > 0:
             return f".{digits[: self._layout.places]}"
         digits = digits.rstrip("0")

@@ -63,6 +63,22 @@ def test_lines_are_printed_as_objects_however_they_come() -> None:
     ]
 
 
+def test_a_line_without_end_is_printed_in_parts() -> None:
+    printed: list[str] = []
+    lines = _JsonLines("m", printed.append)
+    for _ in range(300):
+        lines.take(1000 * b"%")
+    assert len(printed) == 4
+    lines.finish()
+    assert "".join(json.loads(line)["line"] for line in printed) == 300_000 * "%"
+
+
+def test_a_key_that_no_request_can_bring_is_told() -> None:
+    done = CliRunner().invoke(main, ["logs", "--api-key", "a\nb"])
+    assert done.exit_code == 1
+    assert done.stderr.startswith("the key of --api-key or SWAPD_API_KEY has a character")
+
+
 def test_where_no_swapd_is_that_is_told() -> None:
     done = CliRunner().invoke(main, ["logs", "m", "--url", "http://127.0.0.1:1"])
     assert done.exit_code == 1

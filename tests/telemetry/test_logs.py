@@ -67,6 +67,16 @@ def test_a_new_life_has_no_words_of_the_old_one() -> None:
     assert log.history() == b"old\nnew\n"
 
 
+def test_a_new_life_does_not_go_on_in_a_line_of_the_old_one() -> None:
+    logs = Logs()
+    log = logs.of(ModelId("m"))
+    for words in (b"killed amid", b"second\n", b"third\n"):
+        log.begin()
+        log.write(words)
+    for each in (log, logs.upstream, logs.everything):
+        assert each.history() == b"killed amid\nsecond\nthird\n"
+
+
 def test_the_history_is_bounded_and_keeps_the_newest() -> None:
     log = ModelLog()
     for number in range(100_000):

@@ -109,7 +109,7 @@ def test_an_exception_is_told_with_its_trace() -> None:
 
 def test_what_a_line_is_about_is_told_in_json() -> None:
     with logging_to(said := Said(), LogFormat.JSON):
-        ours.warning("%s died", "m", extra={"model": "m"})
+        ours.warning("%s died", "m", extra={"model": "m", "generation": 3, "code": None})
     (line,) = map(json.loads, said)
     assert line.pop("time")
     assert line == {
@@ -117,6 +117,8 @@ def test_what_a_line_is_about_is_told_in_json() -> None:
         "event": "m died",
         "logger": "swapd.requests",
         "model": "m",
+        "generation": 3,
+        "code": None,
     }
 
 
@@ -132,6 +134,23 @@ def test_no_key_is_written_whoever_says_it(form: LogFormat) -> None:
     assert len(said) == 2
     assert "secret" not in "".join(said)
     assert "for ***" in said[0]
+
+
+def test_of_a_key_that_begins_with_another_nothing_is_left() -> None:
+    said = Said()
+    with logging_to(said, apiKeys=["sk-common", "sk-common-and-private"]):
+        ours.info("GET /sk-common-and-private, then /sk-common")
+    assert said == ["[INFO] GET /***, then /***\n"]
+
+
+@pytest.mark.parametrize("form", [*LogFormat])
+@pytest.mark.parametrize("word", ['quoted"canary', "back\\canary"])
+def test_a_key_is_hidden_however_it_is_quoted(form: LogFormat, word: str) -> None:
+    said = Said()
+    with logging_to(said, form, apiKeys=[word]):
+        ours.info("%s and %s", word, word.replace("\\", "\\\\").replace('"', '\\"'))
+    assert "canary" not in said[0]
+    assert said[0].count("***") == 2
 
 
 def test_a_short_key_is_no_reason_to_garble_the_log() -> None:

@@ -65,3 +65,9 @@ def test_utc_is_z_and_a_whole_second_has_no_fraction(zone: None) -> None:
 
 def test_no_format_says_nothing() -> None:
     assert time_format("")(MOMENT) == ""
+
+
+def test_the_last_moment_of_a_second_is_not_its_beginning() -> None:
+    moment = 1795302944.9999998  # as near to the next second as a float comes
+    assert time_format("stampmicro")(moment).endswith(".999999")
+    assert ".999999" in time_format("rfc3339nano")(moment)
