@@ -141,6 +141,7 @@ class Activity:
                 partial(_read, self._store, query), abandon_on_cancel=True, limiter=self._readers
             )
         except sqlite3.Error as error:
+            self._woken.set()  # the writer sees to it if the file is gone
             raise StoreUnreadable(f"{self._where()}: {error}", retry_after=RETRY) from error
 
     def _where(self) -> str:
@@ -173,19 +174,36 @@ class Activity:
     async def _follow(self) -> None:
         """Go over to another file if there is to be one; keep the old one if it cannot be used."""
         assert self._store is not None
-        if self._keeping.path == self._store.path:
-            return
         path, former = self._keeping.path, self._store
+        if path == former.path:
+            if await self._do(former.is_gone):
+                await self._begin_anew(former)
+            return
         await self._write()  # what came before the change belongs to the old one
         try:
-            self._store = await self._do(partial(Store, path))
+            store = await self._do(partial(Store, path))
         except CannotStart as error:
             _log.error("requests are remembered as before: %s", error)
             self._keeping = replace(self._keeping, path=former.path)
         else:
-            await self._do(former.close)
-            self.captures.clear()  # their numbers were those of the old rows
+            await self._go_over(former, store)
             _log.info("requests are remembered in %s from now on", path or "memory")
+
+    async def _begin_anew(self, former: Store) -> None:
+        """Take what is in the place of a file that somebody has taken away, or make a new one."""
+        # First: what SQLite keeps beside a file may be there still, and would be that of both.
+        await self._do(former.close)
+        try:
+            store = await self._do(partial(Store, former.path))
+        except CannotStart:
+            return  # rule 2: the old one says that it is gone
+        await self._go_over(former, store)
+        _log.warning("%s was deleted or replaced: requests are remembered anew", former.path)
+
+    async def _go_over(self, former: Store, store: Store) -> None:
+        self._store = store
+        await self._do(former.close)
+        self.captures.clear()  # their numbers were those of the old rows
 
     async def _write(self) -> bool:
         """Write what waits and forget what is too old; tell whether that was possible."""

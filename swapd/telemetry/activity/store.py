@@ -4,6 +4,7 @@ Rule 1: one thread at a time writes, by the one connection that may.
 Rule 2: a file is read by connections of the moment, which see what was committed and never wait
 for the writer; memory has only one connection, so reading and writing take turns.
 Rule 3: nothing takes long: rows are written and deleted some at a time, each time whole or not.
+Rule 4: nothing is written to a file that has been deleted or replaced: nobody would find it.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class Store:
         """
         self.path = path
         self._memory = Lock()
+        self._is_closed = False
         self._count: int | None = None  # of rows; None is to be counted
         try:
             self._writing = self._connect("rwc")
@@ -66,6 +68,7 @@ class Store:
             raise CannotStart(f"store.path: {path}: {error}") from error
         try:
             self._prepare()
+            self._file = self._file_there()
         except BaseException:
             self._writing.close()
             raise
@@ -107,6 +110,8 @@ class Store:
         Raises:
           sqlite3.Error: It cannot be done now.
         """
+        if self.is_gone():
+            raise sqlite3.OperationalError("the file was deleted, or replaced")
         with self._transaction() as connection:
             rows = [_add(connection, each) for each in finished]
             count = None if self._count is None else self._count + len(rows)
@@ -118,6 +123,20 @@ class Store:
                 gone += _delete(connection, _AGED, int(now - keep.seconds), CHUNK)
         self._count = None if count is None else count - gone
         return Done(rows, may_prune=gone >= CHUNK)
+
+    def is_gone(self) -> bool:
+        """Tell whether it was given back, or the file is not there any more, or another one is."""
+        return self._is_closed or self._file_there() != self._file
+
+    def _file_there(self) -> tuple[int, int] | None:
+        """Return what tells the file at ``path`` from all others; None if there is none."""
+        if self.path is None:
+            return None
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def recount(self) -> None:
         """Count the rows anew when it matters: another program may have written some."""
@@ -162,6 +181,7 @@ class Store:
     def close(self) -> None:
         """Give the file back, whole and without a write-ahead log beside it."""
         with self._turn():
+            self._is_closed = True
             self._writing.close()
 
 

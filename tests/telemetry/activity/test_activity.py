@@ -12,7 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from swapd.errors import CannotStart
+from swapd.errors import CannotStart, StoreUnreadable
 from swapd.telemetry.activity.activity import QUEUE, Activity
 from swapd.telemetry.activity.keeping import Keeping, Retention
 from swapd.telemetry.activity.row import Row
@@ -188,6 +188,69 @@ async def test_a_file_that_cannot_be_used_leaves_the_old_one(
         assert await kept.ids() == [1]
     assert [message.partition(":")[0] for message in caplog.messages] == [
         "requests are remembered as before"
+    ]
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_a_file_that_somebody_takes_away_is_made_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, replaced: bool
+) -> None:
+    file = tmp_path / "a.db"
+    async with keeping(file) as kept:
+        kept.activity.captures.resize(1000)
+        for _ in range(2):
+            kept.activity.record(finished())
+        await kept.until_told(2)
+        kept.activity.captures.keep(2, b"of a row that is gone")
+        for each in tmp_path.iterdir():
+            each.rename(tmp_path / f"away-{each.name}")
+        if replaced:
+            async with keeping(file):
+                pass
+        kept.activity.record(finished())
+        assert [row.id for row in await kept.until_told(3)] == [1, 2, 1]
+        assert await kept.ids() == [1]
+        assert 2 not in kept.activity.captures
+    assert ids_in(file) == [1]
+    assert caplog.messages == [f"{file} was deleted or replaced: requests are remembered anew"]
+
+
+async def test_who_reads_what_was_taken_away_has_it_made_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "a.db"
+    async with keeping(file) as kept:
+        file.unlink()
+        with pytest.raises(StoreUnreadable):
+            await kept.ids()
+        await until(lambda: bool(caplog.messages))
+        assert await kept.ids() == []
+
+
+@pytest.mark.parametrize("whole", [False, True])
+async def test_requests_wait_for_the_folder_of_their_file_to_come_back(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, whole: bool, autojump_clock: MockClock
+) -> None:
+    caplog.set_level(logging.INFO)
+    folder, away = tmp_path / "folder", tmp_path / "away"
+    folder.mkdir()
+    file = folder / "a.db"
+    async with keeping(file) as kept:
+        folder.rename(away)
+        kept.activity.record(finished())
+        await until(lambda: bool(caplog.messages))
+        kept.activity.record(finished())
+        await trio.sleep(60)
+        assert kept.told == []
+        away.rename(folder) if whole else folder.mkdir()
+        assert [row.id for row in await kept.until_told(2)] == [1, 2]
+        await until(lambda: len(caplog.messages) > 2)
+    assert ids_in(file) == [1, 2]
+    assert caplog.messages == [
+        f"requests cannot be remembered: {file}: the file was deleted, or replaced;"
+        " it is tried again every 5 s",
+        f"{file} was deleted or replaced: requests are remembered anew",
+        "requests are remembered again; 0 are lost",
     ]
 
 
