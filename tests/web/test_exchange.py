@@ -69,12 +69,14 @@ async def test_an_answer_is_framed_as_its_head_says(
     assert line.goes_on
 
 
-@pytest.mark.parametrize("data", [b"ab", b"abcd"])
-async def test_an_answer_that_breaks_its_promise_ends_the_connection(data: bytes) -> None:
+@pytest.mark.parametrize(("data", "more"), [(b"ab", False), (b"abcd", False), (b"abcd", True)])
+async def test_an_answer_that_breaks_its_promise_ends_the_connection(
+    data: bytes, more: bool
+) -> None:
     line, exchange = begun()
     await exchange.send(start(LENGTH))
     with pytest.raises(ValueError, match="promised"):
-        await exchange.send(body(data))
+        await exchange.send(body(data, more=more))
     await exchange.send(None)
     assert line.goes_on is False
 

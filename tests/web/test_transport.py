@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
+import trio
 from hypercorn.trio import task_group
 from hypercorn.typing import HTTPScope
 from trio.testing import wait_all_tasks_blocked
@@ -12,7 +13,7 @@ from trio.testing import wait_all_tasks_blocked
 from swapd.web.client import Client
 from swapd.web.connection import Web
 from swapd.web.exchange import exchange_of
-from tests.web.raw import answering, receive_until, request, serving, upload
+from tests.web.raw import answering, receive_until, request, rest, serving, upload
 
 
 def telling() -> Web:
@@ -68,3 +69,27 @@ async def test_a_hypercorn_that_the_fast_transport_does_not_know_is_served_by_th
     assert answer.endswith(b"plain.")
     is_told = any("the plain one serves" in record.getMessage() for record in caplog.records)
     assert is_told == (transport == "fast")
+
+
+async def test_a_piece_is_sent_whole_whoever_is_cancelled_meanwhile(transport: str) -> None:
+    begun = trio.Event()
+    piece = b"x" * 8 * 1024 * 1024
+
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        await client.begin(200, [])
+        with trio.CancelScope() as first:
+            begun.set()
+            first.deadline = trio.current_time() + 0.05
+            await client.write(piece)
+        await client.write(b"tail")
+        await client.finish()
+
+    async with serving(answering(relay)) as served:
+        client = await served.connect(receive_buffer=4096)
+        async with client:
+            await client.send_all(LAST)
+            await begun.wait()
+            await trio.sleep(0.1)
+            answer = await rest(client)
+    _, _, body = answer.partition(b"\r\n\r\n")
+    assert body == b"%x\r\n%b\r\n4\r\ntail\r\n0\r\n\r\n" % (len(piece), piece)
