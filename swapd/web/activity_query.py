@@ -11,14 +11,11 @@ from typing import Protocol
 
 from swapd.errors import MalformedRequest
 from swapd.telemetry.activity.pages import SortBy, Wanted
+from swapd.web.moments import moment
 
 #: How many requests a page may have.
 MOST_ON_A_PAGE = 999
 
-#: A date, a time and an offset, as RFC 3339 writes them.
-_TIME = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.,][0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})"
-)
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 
 
@@ -74,12 +71,9 @@ def _at_least_one(args: Args, name: str) -> int | None:
 def _time(args: Args, name: str) -> datetime | None:
     if not (text := args.get(name)):
         return None
-    try:
-        if _TIME.fullmatch(text):
-            return datetime.fromisoformat(text)
-    except ValueError:
-        pass  # a day that no month has
-    raise MalformedRequest(f"invalid '{name}' timestamp, use RFC3339 format")
+    if (time := moment(text)) is None:
+        raise MalformedRequest(f"invalid '{name}' timestamp, use RFC3339 format")
+    return time
 
 
 def _seconds(time: datetime | None) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -13,10 +12,9 @@ from swapd.errors import HardwareUnknown, MalformedRequest
 from swapd.telemetry.host.cards import Accelerator
 from swapd.telemetry.host.figures import Gpu, Sample, System
 from swapd.telemetry.host.hardware import Hardware
+from swapd.web.moments import moment
 from swapd.web.services import Services
 from swapd.web.version import VERSION
-
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 
 _MIB = 1024 * 1024
 
@@ -31,7 +29,7 @@ def performance_views(services: Services) -> Blueprint:
         if not monitor.is_enabled:
             return {"enabled": False}, 503
         after = request.args.get("after")
-        samples = monitor.history.after(moment(after) if after else None)
+        samples = monitor.history.after(after_in(after) if after else None)
         gpus = [_gpu(sample, gpu) for sample in samples for gpu in sample.gpus]
         systems = [_system(sample, sample.system) for sample in samples if sample.system]
         # Its clients tell nothing at all from nothing new.
@@ -48,19 +46,15 @@ def performance_views(services: Services) -> Blueprint:
     return views
 
 
-def moment(text: str) -> datetime:
-    """Return the time that RFC 3339 calls ``text``.
+def after_in(text: str) -> datetime:
+    """Return the time that ``?after=`` names by ``text``.
 
     Raises:
-      MalformedRequest: It is no such time.
+      MalformedRequest: It is none.
     """
-    text = re.sub(r" (\d\d:\d\d)$", r"+\1", text)  # a plus that was not escaped
-    if _RFC3339.fullmatch(text):
-        try:
-            return datetime.fromisoformat(text.upper())
-        except ValueError:  # the 31st of February
-            pass
-    raise MalformedRequest(f"after: {text!r} is no time as in 2026-01-31T12:00:00Z")
+    if (time := moment(text)) is None:
+        raise MalformedRequest(f"after: {text!r} is no time as in 2026-01-31T12:00:00Z")
+    return time
 
 
 def shown(time: datetime) -> str:

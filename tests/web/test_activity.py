@@ -155,6 +155,7 @@ async def test_pages_filters_and_orders() -> None:
         assert await ids(web, start=start) == [3, 2]
         assert await ids(web, end=end) == [2, 1]
         assert await ids(web, start=start, end=start) == [2]
+        assert await ids(web, end="1970-01-01T02:01:41 02:00") == [2, 1]  # a plus, not escaped
         found = await listed(web, model="a", limit=1, page=7)
         assert (found["data"], found["total"], found["total_pages"]) == ([], 2, 2)
 

@@ -7,12 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from swapd.errors import MalformedRequest
 from swapd.telemetry.host.cards import Accelerator
 from swapd.telemetry.host.figures import Gpu, Interface, Sample, System
 from swapd.telemetry.host.hardware import Detector, Hardware
 from swapd.telemetry.host.machine import Environment, Facts
-from swapd.web.performance import moment, told
+from swapd.web.performance import told
 from tests.web.floor import Floor, floor, get
 
 MIB = 1024**2
@@ -124,33 +123,6 @@ async def test_a_time_that_is_none_is_refused_with_a_reason() -> None:
         reply = await web.ask(get("/api/performance?after=yesterday"))
     assert (reply.status, reply.error["code"]) == (400, "bad_request")
     assert reply.error["message"] == "after: 'yesterday' is no time as in 2026-01-31T12:00:00Z"
-
-
-@pytest.mark.parametrize(
-    ("text", "time"),
-    [
-        ("2026-01-01T12:00:00Z", BEGAN),
-        ("2026-01-01t12:00:00z", BEGAN),
-        ("2026-01-01T14:00:00+02:00", BEGAN),
-        ("2026-01-01T14:00:00 02:00", BEGAN),
-        ("2026-01-01T12:00:00.5Z", BEGAN + timedelta(seconds=0.5)),
-        ("2026-01-01T12:00:00.123456789Z", BEGAN + timedelta(microseconds=123456)),
-    ],
-)
-def test_times_are_read_as_rfc_3339_has_them(text: str, time: datetime) -> None:
-    assert moment(text) == time
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("2026-01-01", "12:00:00Z", "2026-01-01T12:00:00", "2026-02-31T12:00:00Z", "1767268800"),
-        *("2026-01-01T12:00Z", "2026-W01-4T12:00:00Z", "", "2026-01-01T25:00:00Z"),
-    ],
-)
-def test_no_other_time_is_taken_for_one(text: str) -> None:
-    with pytest.raises(MalformedRequest):
-        moment(text)
 
 
 FACTS = Facts(

@@ -107,16 +107,6 @@ def find_page(connection: Connection, wanted: Wanted) -> Page:
     return Page([row_from(values) for values in found], total)
 
 
-def find_row(connection: Connection, number: int) -> Row | None:
-    """Return the row with ``number``, if it is still remembered.
-
-    Raises:
-      sqlite3.Error: The store cannot be read.
-    """
-    page = find_page(connection, Wanted(min_id=number, max_id=number))
-    return page.rows[0] if page.rows else None
-
-
 def _conditions(wanted: Wanted) -> tuple[list[str], list[Value]]:
     pairs = list(_limits(wanted))
     conditions, values = [text for text, _ in pairs], [value for _, value in pairs]

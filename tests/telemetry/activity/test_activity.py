@@ -61,6 +61,11 @@ def ids_in(path: Path) -> list[int]:
         connection.close()
 
 
+def take_away(folder: Path) -> None:
+    for each in folder.iterdir():
+        each.rename(folder / f"away-{each.name}")
+
+
 @asynccontextmanager
 async def keeping(
     path: Path | None = None, retention: Retention = EVERYTHING
@@ -202,8 +207,7 @@ async def test_a_file_that_somebody_takes_away_is_made_anew(
             kept.activity.record(finished())
         await kept.until_told(2)
         kept.activity.captures.keep(2, b"of a row that is gone")
-        for each in tmp_path.iterdir():
-            each.rename(tmp_path / f"away-{each.name}")
+        take_away(tmp_path)
         if replaced:
             async with keeping(file):
                 pass

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import closing
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from swapd.telemetry.activity.keeping import Retention
-from swapd.telemetry.activity.pages import Page, SortBy, Wanted, find_page, find_row
+from swapd.telemetry.activity.pages import Page, SortBy, Wanted, find_page
 from swapd.telemetry.activity.row import Row
 from swapd.telemetry.activity.store import Store
 from swapd.telemetry.finished import Finished
@@ -94,11 +93,3 @@ def test_a_page_that_no_store_reaches_is_empty() -> None:
         with store.reading() as connection:
             found = find_page(connection, Wanted(page=10**18, limit=999))
             assert found == Page([], 1)
-
-
-@pytest.mark.parametrize(("number", "found"), [(1, True), (2, False)])
-def test_a_row_is_found_by_its_number(number: int, found: bool) -> None:
-    with closing(Store(None)) as store:
-        (row,) = store.work([finished()], Retention(), NOW).rows
-        with store.reading() as connection:
-            assert find_row(connection, number) == (row if found else None)
