@@ -61,7 +61,7 @@ class Board:
         """Take in what the websocket says ``now``, which is in Unix seconds."""
         match message:
             case Snapshot():
-                if self.instance:
+                if self.instance and (message.gap or message.instance != self.instance):
                     self.recent.append(None)
                 self._see(message, now)
             case Queue():

@@ -43,7 +43,7 @@ class Place(msgspec.Struct, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, kw_only=True, tag_field="type", tag="snapshot"):
-    """Everything at one moment, after the transition ``seq``."""
+    """Everything at one moment, after the transition ``seq``: at first, and after a reload."""
 
     instance: str
     seq: int

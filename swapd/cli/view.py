@@ -28,11 +28,12 @@ T = TypeVar("T")
 
 _STYLES = {"ready": "green", "starting": "yellow", "stopping": "magenta", "stopped": "dim"}
 
-#: Narrower screens have no room for what a person needs least.
-_WIDE = 110
+#: Narrower screens have no room for what a person needs least, and still narrower ones for more.
+_WIDE, _NARROW = 110, 60
 
-#: Columns that only a wide screen has, and those that are numbers.
+#: Columns that only a wide screen has, those that a narrow one has not, and those that are numbers.
 _LESSER = {"PID", "CLIENT"}
+_LEAST = {*_LESSER, "SERVES", "WAITS", "TOK/S", "ASKED BY", "REASON", "TIME"}
 _NUMBERS = {"#", "ID", "FOR", "SERVES", "WAITS", "TOK/S", "PID", "WAITED"}
 
 #: What a screen shows of a model: what `swapd ps` does, and how fast it is.
@@ -137,7 +138,8 @@ def _first(rows: Sequence[T], most: int) -> Sequence[T]:
 def _table(head: Sequence[str], rows: Iterable[list[Text]], *, width: int, more: int = 0) -> Table:
     """Return a table of one line a row; its last column takes what the others leave."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True, header_style="bold")
-    shown = [at for at, name in enumerate(head) if width >= _WIDE or name not in _LESSER]
+    left_out = set[str]() if width >= _WIDE else _LESSER if width >= _NARROW else _LEAST
+    shown = [at for at, name in enumerate(head) if name not in left_out]
     for at in shown:
         table.add_column(
             head[at],

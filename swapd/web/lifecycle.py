@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias, assert_never
 
@@ -12,6 +13,7 @@ import trio
 from quart import Blueprint, websocket
 
 from swapd.errors import MalformedRequest
+from swapd.policy.life import ModelState
 from swapd.telemetry.activity.row import Row
 from swapd.telemetry.finished import Finished
 from swapd.telemetry.inflight import InFlight, Step
@@ -20,7 +22,7 @@ from swapd.telemetry.line_reader import LineReader
 from swapd.telemetry.subscription import LAG, Subscription, TooSlow
 from swapd.web import limits
 from swapd.web.answer import connection_of
-from swapd.web.messages import Queue, lines, snapshot, transition
+from swapd.web.messages import Queue, lines, names, snapshot, transition
 from swapd.web.request_messages import (
     Happened,
     finished_message,
@@ -42,8 +44,16 @@ LONGEST_SEQ = 18
 #: How much who hears of requests may lag behind: there are many more of them than transitions.
 LAG_IN_REQUESTS = 8 * LAG
 
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """There are other models now: a snapshot of the moment, which has its place in the order."""
+
+    message: str
+
+
 #: What is told in its order, and never left out.
-Told: TypeAlias = Event | Happened | Finished | Row
+Told: TypeAlias = Event | Renewed | Happened | Finished | Row
 
 
 class Topic(StrEnum):
@@ -109,6 +119,7 @@ class _Teller:
         self._is_closed = False
         self._lines = LineReader()
         self._seq = services.lifecycle.seq
+        self._models = names(services)
         self._told = Subscription[Told]()
 
     @contextmanager
@@ -119,7 +130,8 @@ class _Teller:
         missed = services.lifecycle.missed(after)
         self._told = Subscription[Told](missed, lag=LAG_IN_REQUESTS if many else LAG)
         with ExitStack() as stack:
-            stack.enter_context(services.lifecycle.telling(self._told.tell, self._told.close))
+            stack.enter_context(services.lifecycle.telling(self._note_change, self._told.close))
+            stack.enter_context(services.news.listen(self._note_models))
             if Topic.REQUESTS in topics:
                 stack.enter_context(services.requests.news.listen(self._note_step))
                 stack.enter_context(services.over.listen(self._told.tell))
@@ -128,6 +140,17 @@ class _Teller:
             if Topic.LOGS in topics:
                 stack.enter_context(services.logs.news.listen(self._lines.tell))
             yield self
+
+    def _note_change(self, event: Event) -> None:
+        self._told.tell(event)
+        if event.transition.new is ModelState.STOPPED:  # that may be the end of one taken out
+            self._note_models(None)
+
+    def _note_models(self, _: None) -> None:
+        models = names(self._services)
+        if models != self._models and Topic.LIFECYCLE in self._topics:
+            self._models = models
+            self._told.tell(Renewed(snapshot(self._services, gap=False)))
 
     def _note_step(self, news: tuple[Step, InFlight]) -> None:
         step, request = news
@@ -170,6 +193,8 @@ class _Teller:
             case Event():
                 self._seq = told.seq
                 return transition(told) if Topic.LIFECYCLE in self._topics else None
+            case Renewed():
+                return told.message
             case Happened():
                 return step_message(told, self._seq)
             case Finished():

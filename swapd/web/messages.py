@@ -19,13 +19,13 @@ def snapshot(services: Services, *, gap: bool) -> str:
 
     ``gap`` tells a client that wanted to resume that it has missed something.
     """
-    names = _names(services)
+    known = names(services)
     doomed = services.supervisor.doomed()
     message: dict[str, object] = {
         "type": "snapshot",
         "instance": services.lifecycle.instance,
         "seq": services.lifecycle.seq,
-        "models": [_model(model, services, doomed.get(model)) for model in sorted(names)],
+        "models": [_model(model, services, doomed.get(model)) for model in sorted(known)],
         "queue": [_place(place) for place in services.supervisor.queue()],
     }
     if gap:
@@ -64,7 +64,7 @@ class Queue:
         """Return a message if anybody has come, left, or changed place since the last one."""
         supervisor = self._services.supervisor
         queue, doomed = supervisor.queue(), dict(supervisor.doomed())
-        seen = [supervisor.view(model) for model in sorted(_names(self._services))]
+        seen = [supervisor.view(model) for model in sorted(names(self._services))]
         in_flight = {view.model: view.in_flight for view in seen if view.in_flight}
         backoff = {view.model: round(view.backoff, 3) for view in seen if view.backoff}
         known = [replace(place, waited=0.0) for place in queue], doomed, in_flight, [*backoff]
@@ -82,7 +82,7 @@ class Queue:
         return msgspec.json.encode(message).decode()
 
 
-def _names(services: Services) -> Set[ModelId]:
+def names(services: Services) -> Set[ModelId]:
     """Return all models, also those that a reload has taken out while they ran."""
     return services.config.models.keys() | services.lifecycle.alive()
 

@@ -39,6 +39,14 @@ def test_what_was_missed_while_another_swapd_began_is_marked() -> None:
     assert board.place == "since=1&instance=two"
 
 
+def test_a_reload_brings_other_models_and_nothing_was_missed() -> None:
+    board = begun(6)
+    board.hear(snapshot(seen("a", "ready"), seen("b"), seq=6), NOW)
+    board.hear(change(7, "stopping"), NOW)
+    assert list(board.models) == ["a", "b"]
+    assert [told and told.seq for told in board.recent] == [6, 7]
+
+
 def test_the_queue_brings_what_transitions_do_not_tell() -> None:
     board = begun(6)
     told = Queue(

@@ -81,6 +81,14 @@ def test_a_screen_of_160_columns_has_more() -> None:
     assert any("PID" in line for line in lines)
 
 
+def test_a_screen_of_40_columns_shows_fewer_things_and_those_whole() -> None:
+    text = "\n".join(drawn(busy(), width=40))
+    assert re.search(r"^qwen +ready +3s +doomed for gemma$", text, re.MULTILINE)
+    assert re.search(r"^unused +stopped +2h05m$", text, re.MULTILINE)
+    assert re.search(r"^1 +gemma +31s +overdue; w.*…$", text, re.MULTILINE)
+    assert re.search(r"^qwen +old -> ready$", text, re.MULTILINE)
+
+
 @pytest.mark.parametrize("width", [20, 40, 80, 160])
 @pytest.mark.parametrize("height", [8, 10, 24, 50])
 def test_no_screen_is_left_by_what_there_is_too_much_of(width: int, height: int) -> None:

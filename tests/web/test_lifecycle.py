@@ -16,7 +16,7 @@ from swapd.ids import Generation, ModelId
 from swapd.policy.life import ModelState, Reason, Transition
 from swapd.supervisor import ModelView, Waiting
 from swapd.telemetry.subscription import LAG
-from tests.web.floor import Floor, floor
+from tests.web.floor import Floor, configured, floor
 
 START = Transition(
     ModelId("m"), ModelState.STOPPED, ModelState.STARTING, Reason.REQUEST, Generation(3)
@@ -189,3 +189,24 @@ async def test_a_topic_that_does_not_exist_is_refused_by_name() -> None:
         assert reply.status == 400
         assert "weather" in reply.body.decode()
         assert "lifecycle, queue" in reply.body.decode()
+
+
+async def test_a_reload_that_brings_or_takes_out_models_is_told_in_its_place() -> None:
+    stop = Transition(
+        ModelId("m"), ModelState.STARTING, ModelState.STOPPED, Reason.RELOAD, Generation(3)
+    )
+    async with floor() as web, listening(web) as websocket:
+        await heard(websocket)
+        web.lifecycle.publish(START)
+        web.services.reconfigure(configured({}, web.upstream.url, "n"))
+        web.services.reconfigure(configured({}, web.upstream.url, "n"))  # the same once more
+        web.lifecycle.publish(stop)
+        told = [await heard(websocket) for _ in range(4)]
+    assert [message["seq"] for message in told] == [1, 1, 2, 2]
+    assert [[model["model"] for model in message.get("models", [])] for message in told] == [
+        [],
+        ["m", "n"],
+        [],
+        ["n"],
+    ]
+    assert not any("gap" in message for message in told)
