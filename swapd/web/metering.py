@@ -6,6 +6,7 @@ Rule 2: the answer passes first, and is looked at then.  Nothing here can hold i
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ from swapd.web.errors import BUG, Header, problem_of
 from swapd.web.request_log import CLIENT_LEFT, forget_departure
 from swapd.web.routes import is_metered
 from swapd.web.services import Services
+
+_log = logging.getLogger("swapd.usage")
 
 #: What is kept of a session's name, and of an error's words.
 _SESSION_CHARS = 128
@@ -167,6 +170,9 @@ class Meter:
         if self._reading is None:
             return UNKNOWN, self._error
         self._reading.finish()
+        if (why := self._reading.unread) is not None:
+            model = full_name(self._target) if self._target is not None else "no model"
+            _log.info("%s: an answer to %s is not read for its tokens: %s", model, self._route, why)
         said = self._reading.error()
         return self._reading.usage(), self._error or (said and _line(said))
 

@@ -10,9 +10,12 @@ from swapd.web.errors import Header
 #: Stands in place of a secret.
 REDACTED = "[REDACTED]"
 
-#: What these hold is a secret, whoever's it is.
+#: What these hold is a secret, whoever's it is; by the last two, Azure and Google take keys.
 _SECRET = frozenset(
-    {b"authorization", b"proxy-authorization", b"cookie", b"set-cookie", b"x-api-key"}
+    {
+        *(b"authorization", b"proxy-authorization", b"cookie", b"set-cookie", b"x-api-key"),
+        *(b"api-key", b"x-goog-api-key"),
+    }
 )
 
 

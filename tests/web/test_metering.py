@@ -113,9 +113,16 @@ async def test_an_encoded_answer_is_read(body: bytes) -> None:
     assert finished.usage == USED
 
 
-async def test_an_answer_in_an_unknown_encoding_is_not_read_and_passes() -> None:
-    finished = await told(chat(), answering(SAID, "content-encoding: compress"))
+async def test_an_answer_in_an_unknown_encoding_is_not_read_and_passes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level("INFO", "swapd.usage"):
+        finished = await told(chat(), answering(SAID, "content-encoding: compress"))
     assert (finished.status, finished.usage, finished.error) == (200, UNKNOWN, None)
+    assert (
+        f"m: an answer to {CHAT_PATH} is not read for its tokens:"
+        " the server's answer is encoded as compress" in caplog.messages
+    )
 
 
 async def test_an_error_of_the_server_is_told_in_its_words() -> None:

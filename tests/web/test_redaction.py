@@ -18,7 +18,11 @@ def test_headers_have_their_usual_names_and_their_first_values() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["authorization", "Proxy-Authorization", "COOKIE", "set-cookie", "x-api-key"]
+    "name",
+    [
+        *("authorization", "Proxy-Authorization", "COOKIE", "set-cookie", "x-api-key"),
+        *("Api-Key", "x-goog-api-key"),
+    ],
 )
 def test_what_is_a_secret_by_its_name_is_not_told(name: str) -> None:
     assert [*shown_headers([(name.encode(), b"x")], Keys([])).values()] == [REDACTED]

@@ -6,7 +6,6 @@ Rule 1: what that costs is bounded (``effort``): a few bytes can become many GB,
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -30,8 +29,6 @@ _DECODED_BYTES = 32
 #: What is read at a time of what was decoded.
 _PIECE_BYTES = 64 * 1024
 
-_log = logging.getLogger("swapd.usage")
-
 
 class _Reader(Protocol):
     def feed(self, data: bytes) -> None: ...
@@ -44,6 +41,8 @@ class Reading:
 
     def __init__(self, status: int, content_type: str, decode: Decode | None = None) -> None:
         """Await the body of an answer with ``status``; ``decode`` it first, if it is encoded."""
+        #: Why it was not read to its end, if it was not.
+        self.unread: str | None = None
         self._account = Account()
         self._effort = Effort()
         self._complaint: Complaint | None = None
@@ -100,5 +99,5 @@ class Reading:
                 reader.feed(piece[at : at + _PIECE_BYTES])
 
     def _give_up(self, why: str) -> None:
-        _log.info("an answer is not read for its tokens: %s", why)
+        self.unread = why
         self._reader = None
