@@ -49,9 +49,9 @@ class LineReader:
             self._sources[source] = _Source()
         for line in self._sources[source].lines(data):
             self._waiting.append((source, line))
-            self._size += len(line) + 1
+            self._size += _bytes_of(line)
         while self._size > LAG_BYTES:
-            size = len(self._waiting.popleft()[1]) + 1
+            size = _bytes_of(self._waiting.popleft()[1])
             self._size -= size
             self._missed += size
         if self._waiting:
@@ -68,9 +68,14 @@ class LineReader:
         source, lines = self._waiting[0][0], list[str]()
         while self._waiting and self._waiting[0][0] == source and len(lines) < _MOST:
             lines.append(self._waiting.popleft()[1])
-            self._size -= len(lines[-1]) + 1
+            self._size -= _bytes_of(lines[-1])
         missed, self._missed = self._missed, 0
         return Lines(source, tuple(lines), missed)
+
+
+def _bytes_of(line: str) -> int:
+    """Return how many bytes ``line`` has, with its end."""
+    return (len(line) if line.isascii() else len(line.encode())) + 1
 
 
 class _Source:

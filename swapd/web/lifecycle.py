@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -139,7 +139,14 @@ class _Teller:
                 stack.enter_context(services.stored.listen(self._told.tell))
             if Topic.LOGS in topics:
                 stack.enter_context(services.logs.news.listen(self._lines.tell))
+            if after is not None and self._knows_other_models(after, missed):
+                self._told.tell(Renewed(snapshot(services, gap=False)))
             yield self
+
+    def _knows_other_models(self, after: int, missed: Iterable[Event]) -> bool:
+        """Tell whether who was told all until ``after`` may know of other models than there are."""
+        gone = any(event.transition.model not in self._models for event in missed)
+        return Topic.LIFECYCLE in self._topics and (gone or after <= self._services.models_since)
 
     def _note_change(self, event: Event) -> None:
         self._told.tell(event)

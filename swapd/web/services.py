@@ -107,10 +107,15 @@ class Services:
         #: Who wants copies of answers, if anybody does.
         self.collecting: Collecting | None = None
         self._known: dict[ModelId, Model] = {}
+        #: After which transition a reload has last brought models or taken some out; −1: none has.
+        self.models_since = -1
+        self.config = config
         self.reconfigure(config)
 
     def reconfigure(self, config: Config) -> None:
         """Serve by ``config`` from now on."""
+        if config.models.keys() != self.config.models.keys():
+            self.models_since = self.lifecycle.seq
         self.config = config
         alive = self.lifecycle.alive()
         former = {model: self._known[model] for model in self._known.keys() & alive}

@@ -59,6 +59,15 @@ async def test_who_lags_loses_the_oldest_and_is_told_how_much() -> None:
     assert LAG_BYTES - 100 <= kept * 100 <= LAG_BYTES
 
 
+async def test_what_lags_is_counted_in_bytes_whatever_the_script() -> None:
+    reader = LineReader()
+    line = "\u4e16" * 33  # 99 bytes
+    for _ in range(2 * LAG_BYTES // 100):
+        reader.tell(("a", f"{line}\n".encode()))
+    told = await next_lines(reader)
+    assert told.missed == (2 * LAG_BYTES // 100 - LAG_BYTES // 100) * 100
+
+
 async def test_a_reader_waits_for_lines(autojump_clock: MockClock) -> None:
     reader = LineReader()
     heard: list[Lines] = []

@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -210,3 +211,17 @@ async def test_a_reload_that_brings_or_takes_out_models_is_told_in_its_place() -
         ["n"],
     ]
     assert not any("gap" in message for message in told)
+
+
+async def test_who_comes_back_is_told_of_other_models_behind_what_it_missed() -> None:
+    async with floor() as web:
+        web.lifecycle.publish(START)
+        web.services.reconfigure(configured({}, web.upstream.url, "n"))
+        async with listening(web, "?since=0") as websocket:
+            told = [await heard(websocket) for _ in range(2)]
+        assert [message["type"] for message in told] == ["transition", "snapshot"]
+        assert [model["model"] for model in told[1]["models"]] == ["m", "n"]
+        web.lifecycle.publish(replace(START, old=ModelState.STARTING, new=ModelState.STOPPED))
+        async with listening(web, "?since=1") as websocket:
+            told = [await heard(websocket) for _ in range(2)]
+        assert [model["model"] for model in told[1]["models"]] == ["n"]
