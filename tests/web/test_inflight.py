@@ -81,8 +81,16 @@ async def test_who_waits_for_a_model_is_told_that_it_was_cancelled_and_waits_no_
 
 
 async def test_who_has_no_answer_yet_gets_an_envelope_and_its_server_is_left() -> None:
-    left = trio.Event()
-    async with floor(streaming(left)) as web, asking(web, chat()) as client:
+    came, left = trio.Event(), trio.Event()
+
+    async def script(connection: Connection) -> None:
+        await connection.request()
+        came.set()
+        await connection.left()
+        left.set()
+
+    async with floor(script) as web, asking(web, chat()) as client:
+        await came.wait()
         await reached(web, Phase.SERVED)
         assert (await cancel(web)).status == 200
         reply = Reply(await rest(client))
