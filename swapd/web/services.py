@@ -107,7 +107,7 @@ class Services:
         #: Who wants copies of answers, if anybody does.
         self.collecting: Collecting | None = None
         self._known: dict[ModelId, Model] = {}
-        #: After which transition a reload has last brought models or taken some out; −1: none has.
+        #: After which transition a reload has last brought models or taken some out, or -1.
         self.models_since = -1
         self.config = config
         self.reconfigure(config)
