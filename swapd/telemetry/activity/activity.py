@@ -75,6 +75,8 @@ class Activity:
         self._wall_clock = wall_clock
         self._store: Store | None = None
         self._waiting: deque[Finished] = deque()
+        self._taken = 0  # requests, since the start
+        self._settled = 0  # of those
         self._lost = 0
         self._fails = False
         self._ending = False
@@ -90,6 +92,7 @@ class Activity:
             return
         if len(self._waiting) < QUEUE:
             self._waiting.append(finished)
+            self._taken += 1
             self._woken.set()
         else:
             self._lose(finished)
@@ -132,10 +135,7 @@ class Activity:
           StoreUnreadable: The store cannot be read now.
         """
         assert self._store is not None, "run() has opened it"
-        if self._waiting and not self._fails:
-            self._asked.set()
-            with trio.move_on_after(LAST_WRITE):
-                await self._written.wait()
+        await self._settle()
         try:
             return await trio.to_thread.run_sync(
                 partial(_read, self._store, query), abandon_on_cancel=True, limiter=self._readers
@@ -143,6 +143,14 @@ class Activity:
         except sqlite3.Error as error:
             self._woken.set()  # the writer sees to it if the file is gone
             raise StoreUnreadable(f"{self._where()}: {error}", retry_after=RETRY) from error
+
+    async def _settle(self) -> None:
+        """Wait until what was handed in before now is written; not for what comes meanwhile."""
+        before_now = self._taken
+        with trio.move_on_after(LAST_WRITE):
+            while self._settled < before_now and not self._fails:
+                self._asked.set()
+                await self._written.wait()
 
     def _where(self) -> str:
         return str(self._keeping.path or "the requests in memory")
@@ -227,8 +235,8 @@ class Activity:
         await self._keep_copies(batch, done.rows)
         if done.rows:
             self._on_stored(done.rows)
-        if not self._waiting:
-            self._announce()
+        self._settled += len(batch)
+        self._announce()
         return done.may_prune
 
     async def _keep_copies(self, batch: Sequence[Finished], rows: Sequence[Row]) -> None:

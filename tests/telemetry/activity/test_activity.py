@@ -25,7 +25,10 @@ class Kept:
     """An activity that runs, and what it has told."""
 
     def __init__(self, keeping: Keeping) -> None:
-        self.activity = Activity(keeping, on_stored=self.take, wall_clock=lambda: NOW)
+        self.on_stored: Callable[[Sequence[Row]], None] = self.take
+        self.activity = Activity(
+            keeping, on_stored=lambda rows: self.on_stored(rows), wall_clock=lambda: NOW
+        )
         self.told: list[Row] = []
         self.news = trio.Event()
 
@@ -104,6 +107,21 @@ async def test_who_reads_finds_what_was_just_handed_in(path: Path | None) -> Non
         for count in range(1, 6):
             kept.activity.record(finished())
             assert await kept.ids() == [*range(1, count + 1)]
+
+
+async def test_who_reads_does_not_wait_for_what_comes_after() -> None:
+    many = 1000
+    async with keeping() as kept:
+
+        def keep_coming(rows: Sequence[Row]) -> None:
+            kept.take(rows)
+            if len(kept.told) < many:
+                kept.activity.record(finished())
+
+        kept.on_stored = keep_coming
+        kept.activity.record(finished())
+        assert 1 in await kept.ids()
+        assert len(kept.told) < many
 
 
 async def test_the_last_requests_are_written_at_the_end(tmp_path: Path) -> None:
