@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -59,6 +61,8 @@ def run(main: Callable[[Client], Awaitable[None]], url: str, api_key: str | None
     from swapd.cli.address import parse
     from swapd.cli.client import Client
 
+    if sys.stdout is None:  # whoever started us has closed it, and wants to see nothing
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  until we end
     with exit_on_error(), _exit_when_interrupted():
         trio.run(main, Client(parse(url), api_key))
 
