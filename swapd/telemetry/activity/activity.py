@@ -241,12 +241,22 @@ class Activity:
 
     async def _keep_copies(self, batch: Sequence[Finished], rows: Sequence[Row]) -> None:
         """Keep the copies of requests that are stored, and were wanted."""
-        for finished, row in zip(batch, rows, strict=True):
-            if isinstance(draft := finished.collected, Draft):
-                pack = partial(draft.packed, is_whole=finished.error is None)
-                if (packed := await self._do(pack)) is not None:
-                    self.captures.keep(row.id, packed)
-                draft.release()
+        wanted = [
+            (row.id, finished.collected, finished.error is None)
+            for finished, row in zip(batch, rows, strict=True)
+            if isinstance(finished.collected, Draft)
+        ]
+        if not wanted:
+            return
+
+        def pack() -> list[bytes | None]:
+            return [draft.packed(is_whole=is_whole) for _, draft, is_whole in wanted]
+
+        # All at once: to hand one to a thread takes longer than to pack it.
+        for (number, draft, _), packed in zip(wanted, await self._do(pack), strict=True):
+            if packed is not None:
+                self.captures.keep(number, packed)
+            draft.release()
 
     def _announce(self) -> None:
         """Let all read who wait for what is written."""
