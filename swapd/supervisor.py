@@ -1,20 +1,24 @@
-"""Obeys the scheduler: one task, one inbox, no awaits between two facts."""
+"""Obeys the scheduler: one task, one inbox, no awaits between two facts.
+
+Rule 1: facts are answered in the order in which they come.  Those of a request are answered where
+    they are told if none is before them: no task need be woken for that.
+"""
 
 from __future__ import annotations
 
 import itertools
 import logging
 import math
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn, assert_never
 
 import trio
 
-from swapd.errors import ModelUnavailable, RequestError
+from swapd.errors import ModelUnavailable
 from swapd.ids import ModelId, Ticket
-from swapd.leases import End, Gate, Lease
+from swapd.leases import End, Gate, Hold
 from swapd.policy.effects import (
     Admit,
     Complete,
@@ -45,41 +49,9 @@ from swapd.policy.outlook import Outlook, outlook
 from swapd.policy.scheduler import Scheduler
 from swapd.policy.seats import Rules, Terms
 from swapd.process.actor import Log, ModelActor, RunServer, Start, Stop
+from swapd.views import ModelView, Waiting
 
 _log = logging.getLogger("swapd")
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """One place in the queue, the first being 1; ``waited`` is in seconds.
-
-    It ``waits_for`` those who must be gone before it is served; they must make way for it as
-    soon as it is ``overdue``.
-    """
-
-    model: ModelId
-    reason: Reason
-    waited: float
-    position: int
-    overdue: bool
-    waits_for: tuple[ModelId, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class ModelView:
-    """What the supervisor knows of one model now.
-
-    ``backoff`` is for how many seconds it may not be started, for it has failed; ``stuck`` why
-    its process cannot be brought to an end; ``error`` what it died of, or what is wrong with it.
-    """
-
-    model: ModelId
-    pid: int | None = None
-    in_flight: int = 0
-    waiting: int = 0
-    backoff: float = 0.0
-    stuck: str | None = None
-    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +60,13 @@ class _Reform:
 
     fact: Reconfigured
     servers: Mapping[ModelId, RunServer]
+
+
+@dataclass(frozen=True, slots=True)
+class _Bug:
+    """What no answer to a fact should have raised."""
+
+    error: Exception
 
 
 class Supervisor:
@@ -109,13 +88,41 @@ class Supervisor:
         self._ends: dict[ModelId, End] = {}  # of the generation that lives or lived last
         self._tickets = itertools.count(1)
         self._wake_at = math.inf
-        #: Set when anything happens next; there is another one then.
-        self.changed = trio.Event()
-        self._post, self._inbox = trio.open_memory_channel[Fact | _Reform](math.inf)
+        self._sleep = trio.CancelScope()
+        self._changed: trio.Event | None = None
+        #: What must be over before a fact may be answered where it is told; first that we run.
+        self._before = 1
+        self._post, self._inbox = trio.open_memory_channel[Fact | _Reform | _Bug](math.inf)
+
+    @property
+    def changed(self) -> trio.Event:
+        """Set when anything happens next; there is another one then."""
+        if self._changed is None:
+            self._changed = trio.Event()
+        return self._changed
 
     def post(self, fact: Fact) -> None:
         """Tell the supervisor what happened.  Never blocks."""
-        self._post.send_nowait(fact)
+        self._put(fact)
+
+    def _put(self, message: Fact | _Reform | _Bug) -> None:
+        self._before += 1
+        self._post.send_nowait(message)
+
+    def _tell(self, fact: RequestArrived | RequestFinished) -> None:
+        """Have ``fact`` answered: at once, unless others are before it (rule 1).  Never blocks."""
+        if self._before:
+            self._put(fact)
+            return
+        self._before += 1
+        try:
+            self._answer(fact)
+        except Exception as error:  # noqa: BLE001  raised by the supervisor, whose bug it is
+            self._put(_Bug(error))
+        finally:
+            self._before -= 1
+        if self._wake_at < self._sleep.deadline:  # one wake too many does no harm
+            self._sleep.deadline = self._wake_at
 
     async def run(
         self,
@@ -127,14 +134,27 @@ class Supervisor:
         async with trio.open_nursery() as actors:
             self._staff(servers, actors)
             task_status.started()
-            while True:
-                message: Fact | _Reform = Woke()
-                with trio.CancelScope(deadline=self._wake_at):
-                    message = await self._inbox.receive()
-                if isinstance(message, _Reform):
-                    self._staff(message.servers, actors)
-                    message = message.fact
-                self._answer(message)
+            self._before -= 1
+            try:
+                while True:
+                    await self._serve_next(actors)
+            finally:
+                self._before += 1
+
+    async def _serve_next(self, actors: trio.Nursery) -> None:
+        message = None
+        with trio.CancelScope(deadline=self._wake_at) as self._sleep:
+            message = await self._inbox.receive()
+        if message is None:
+            self._answer(Woke())
+            return
+        if isinstance(message, _Bug):
+            raise message.error
+        if isinstance(message, _Reform):
+            self._staff(message.servers, actors)
+            message = message.fact
+        self._answer(message)
+        self._before -= 1
 
     def _staff(self, servers: Mapping[ModelId, RunServer], actors: trio.Nursery) -> None:
         """Give every model an actor, and every actor its server.
@@ -158,9 +178,9 @@ class Supervisor:
         elif isinstance(fact, ModelStuck):
             _log.warning("%s: %s; the model keeps its place until then", fact.model, fact.why)
         self._obey(self._scheduler.handle(fact, now=trio.current_time()))
-        if self.changed.statistics().tasks_waiting:
-            self.changed.set()
-            self.changed = trio.Event()
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
     def _obey(self, effects: Iterable[Effect]) -> None:
         for effect in effects:
@@ -188,8 +208,7 @@ class Supervisor:
 
     # -- what the floors above ask -----------------------------------------------------
 
-    @asynccontextmanager
-    async def lease(self, model: ModelId) -> AsyncIterator[Lease]:
+    def lease(self, model: ModelId) -> Hold:
         """Hold ``model`` ready for the length of the block.
 
         The block is cancelled when the owner unloads the model meanwhile.
@@ -199,19 +218,19 @@ class Supervisor:
             of a RequestError that the block raised, where it was unloaded under it.
           TooManyRequests: If the model is at its limit.
         """
-        with self._ticket() as (ticket, gate):
-            self.post(RequestArrived(ticket, model))
-            try:
-                await gate.wait()
-                with gate.scope:
-                    yield Lease(model, gate.generation, gate.end)
-                if gate.scope.cancelled_caught:  # else it was done before it could be cut
-                    gate.check()
-            except RequestError:
-                gate.check()  # the unload is the cause, not what it broke
-                raise
-            finally:
-                self.post(RequestFinished(ticket))  # sync: no cancellation can lose it
+        return Hold(self, model)
+
+    def arrive(self, model: ModelId) -> tuple[Ticket, Gate]:
+        """Have a request for ``model`` wait at a gate, until ``leave``, which must follow."""
+        ticket, gate = self._next_ticket(), Gate()
+        self._gates[ticket] = gate
+        self._tell(RequestArrived(ticket, model))
+        return ticket, gate
+
+    def leave(self, ticket: Ticket) -> None:
+        """Take note that a request is over.  Never blocks, so no cancellation can lose it."""
+        self._tell(RequestFinished(ticket))
+        del self._gates[ticket]
 
     async def load(self, model: ModelId, reason: Reason = Reason.LOAD) -> None:
         """Load ``model`` and return when it is ready.  Leaving early does not undo it.
@@ -262,7 +281,7 @@ class Supervisor:
         """
         by = trio.current_time() + drain
         fact = Reconfigured(models, policy, frozenset(changed), by, rules)
-        self._post.send_nowait(_Reform(fact, servers))
+        self._put(_Reform(fact, servers))
 
     def begin_shutdown(self) -> None:
         """Let what is served finish, and start nothing any more."""

@@ -18,7 +18,7 @@ from swapd.policy.life import Reason
 from swapd.policy.refusals import RETRY_SOON
 from swapd.policy.seats import Rules, Terms
 from swapd.testing.groups import group
-from swapd.testing.world import FakeServer, World, open_world, reasons
+from swapd.testing.world import FakeServer, World, create_world, open_world, reasons
 
 A, B, C = ModelId("a"), ModelId("b"), ModelId("c")
 
@@ -519,6 +519,93 @@ async def test_a_gate_that_is_shut_already_refuses_at_once(
             await trio.sleep_forever()
     assert refused.value.retry_after == 7.5
     assert trio.current_time() == 0
+
+
+# -- what is answered where it is told -----------------------------------------------------
+
+
+async def test_a_request_to_a_ready_model_passes_without_a_switch_of_tasks(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A)
+    await world.use(A)
+    others = []
+
+    async def run() -> None:
+        others.append(1)
+
+    nursery.start_soon(run)
+    async with world.supervisor.lease(A):
+        assert world.supervisor.view(A).in_flight == 1
+    assert world.supervisor.view(A).in_flight == 0
+    assert others == []
+
+
+async def test_a_request_does_not_overtake_what_was_told_before(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A, B)
+    await world.use(A)
+    await wait_all_tasks_blocked()
+    world.supervisor.begin_load(B)
+    await world.use(A)
+    assert world.starts() == [A, B, A]
+
+
+async def test_a_cancelled_request_to_a_ready_model_is_not_served_and_leaves_no_trace(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A)
+    await world.use(A)
+    with trio.CancelScope() as scope:
+        scope.cancel(reason="its client has left")
+        async with world.supervisor.lease(A):
+            pytest.fail("it was served")
+    assert scope.cancelled_caught
+    assert world.supervisor.view(A).in_flight == 0
+    assert world.supervisor._gates == {}
+
+
+async def test_a_request_before_the_supervisor_runs_waits_for_it(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = create_world(A)
+    async with trio.open_nursery() as clients:
+        clients.start_soon(world.use, A)
+        await wait_all_tasks_blocked()
+        assert world.starts() == []
+        await nursery.start(world.supervisor.run, world.servers)
+    assert world.states(A) == ["starting", "ready"]
+
+
+async def test_a_bug_in_an_answer_ends_the_supervisor_wherever_it_was_met(
+    autojump_clock: MockClock,
+) -> None:
+    world = create_world(A)
+    unknown = ModelId("unknown")
+    with pytest.RaisesGroup(KeyError, flatten_subgroups=True, allow_unwrapped=True):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(world.supervisor.run, world.servers)
+            await wait_all_tasks_blocked()
+            await world.use(unknown)
+
+
+async def test_facts_that_come_from_many_at_once_are_all_answered(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A, B, terms=Terms(ttl=60))
+
+    async def ask(number: int) -> None:
+        await trio.sleep(number % 7)
+        with trio.move_on_after(40 if number % 3 else 5):
+            await world.use((A, B)[number % 2], number % 4)
+
+    async with trio.open_nursery() as clients:
+        for number in range(60):
+            clients.start_soon(ask, number)
+    assert world.supervisor.queue() == []
+    await trio.sleep(200)
+    assert [world.states(model)[-1] for model in (A, B)] == ["stopped", "stopped"]
 
 
 # -- what fails --------------------------------------------------------------------------

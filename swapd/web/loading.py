@@ -21,8 +21,8 @@ from swapd.config.selectors import Target
 from swapd.ids import ModelId
 from swapd.policy.life import ModelState
 from swapd.policy.naming import full_name
-from swapd.supervisor import Waiting
 from swapd.upstream.bodies.request import ModelRequest
+from swapd.views import Waiting
 from swapd.web.client import Client
 from swapd.web.manner import Api, Manner
 from swapd.web.remarks import Asides, ChatRemarks, Remarks

@@ -8,9 +8,9 @@ from dataclasses import replace
 import msgspec
 
 from swapd.ids import ModelId
-from swapd.supervisor import Waiting
 from swapd.telemetry.lifecycle import Event
 from swapd.telemetry.line_reader import Lines
+from swapd.views import Waiting
 from swapd.web.services import Services
 
 

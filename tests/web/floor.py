@@ -19,7 +19,7 @@ from swapd.policy.eviction import GroupEviction
 from swapd.policy.outlook import Outlook, outlook
 from swapd.policy.scheduler import Scheduler
 from swapd.policy.seats import Terms
-from swapd.supervisor import ModelView, Supervisor, Waiting
+from swapd.supervisor import Supervisor
 from swapd.telemetry.activity.activity import Activity
 from swapd.telemetry.activity.keeping import keeping_of
 from swapd.telemetry.activity.row import Row
@@ -32,6 +32,7 @@ from swapd.telemetry.metrics.accounts import Accounts
 from swapd.testing.groups import group
 from swapd.upstream.peers import Peers
 from swapd.upstream.pools import Pools
+from swapd.views import ModelView, Waiting
 from swapd.web.bound import Bound
 from swapd.web.create_app import create_app
 from swapd.web.services import Services

@@ -10,7 +10,7 @@ import trio
 
 from swapd.errors import ModelUnavailable, TooManyRequests
 from swapd.ids import ModelId
-from swapd.supervisor import ModelView
+from swapd.views import ModelView
 from tests.upstream.asking import OK
 from tests.upstream.scripted import Connection, Script, staying
 from tests.web.floor import chat, floor, get

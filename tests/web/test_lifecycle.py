@@ -15,8 +15,8 @@ from trio_websocket import ConnectionClosed, WebSocketConnection, wrap_client_st
 
 from swapd.ids import Generation, ModelId
 from swapd.policy.life import ModelState, Reason, Transition
-from swapd.supervisor import ModelView, Waiting
 from swapd.telemetry.subscription import LAG
+from swapd.views import ModelView, Waiting
 from tests.web.floor import Floor, configured, floor
 
 START = Transition(

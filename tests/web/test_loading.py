@@ -17,9 +17,9 @@ from swapd.config.selectors import Target
 from swapd.errors import ModelUnavailable, TooManyRequests
 from swapd.ids import Generation, ModelId
 from swapd.policy.life import ModelState, Reason, Transition
-from swapd.supervisor import Waiting
 from swapd.upstream.bodies.body import Body
 from swapd.upstream.bodies.request import ModelRequest, read_request
+from swapd.views import Waiting
 from swapd.web.answer import Answer
 from swapd.web.client import Client
 from swapd.web.loading import Loading, Outlooks

@@ -10,8 +10,8 @@ import trio
 
 from swapd.ids import Generation, ModelId
 from swapd.policy.life import ModelState, Reason, Transition
-from swapd.supervisor import ModelView
 from swapd.telemetry.host.figures import Gpu, Interface, Sample, System
+from swapd.views import ModelView
 from swapd.web.upstream_metrics import MOST_BYTES
 from tests.telemetry.metrics.scraped import Scraped, finished
 from tests.upstream.scripted import Connection
