@@ -52,8 +52,9 @@ class Address:
             why = f"no answer within {CONNECT_SECONDS:g} s"
         except OSError as error:
             why = reason_of(error)
-        except trio.BrokenResourceError as error:
-            why = f"no TLS is spoken there: {error.__cause__ or error}"
+        except trio.BrokenResourceError as error:  # whatever the handshake fails of
+            cause = error.__cause__
+            why = reason_of(cause) if isinstance(cause, OSError) else "it speaks no TLS there"
         raise CannotReach(f"cannot reach swapd at {self.text}: {why}")
 
     async def _open(self) -> trio.abc.Stream:

@@ -167,7 +167,7 @@ class Client:
           Refused: It says no; the text is its own.
         """
         said = b""
-        with trio.CancelScope() as scope:
+        with trio.move_on_after(2 * CONNECT_SECONDS) as scope:
 
             def keep(message: bytes) -> None:
                 nonlocal said
@@ -175,6 +175,8 @@ class Client:
                 scope.cancel(reason="that is all we wanted")
 
             await self.listen("", keep)
+        if not said:
+            raise self._no_swapd("takes the websocket, and says nothing")
         return said
 
     async def listen(

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import click
 
 from swapd.cli.asking import as_json, run, with_server
+from swapd.cli.terminal import ForTerminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,23 +26,45 @@ if TYPE_CHECKING:
 def logs(name: str, follow: bool, url: str, api_key: str | None, as_json: bool) -> None:
     """Show what MODEL has printed last, or swapd (proxy), or all models (upstream), or all of them.
 
-    It is shown as it was written, with whatever colours and control characters a model's server
-    has printed.
+    A terminal gets the colours of what a model's server has printed, and pictures of its other
+    control characters. A file or a pipe gets it as it was written.
     """
     path = f"/logs/stream/{quote(name)}{'' if follow else '?no-follow'}"
 
     async def show(client: Client) -> None:
-        lines = _JsonLines(name or "everything") if as_json else None
-        await client.read(path, lines.take if lines else _written)
-        if lines:
-            lines.finish()
+        printer: _JsonLines | _OnTerminal | _AsItIs
+        if as_json:
+            printer = _JsonLines(name or "everything")
+        else:
+            printer = _OnTerminal() if sys.stdout.isatty() else _AsItIs()
+        await client.read(path, printer.take)
+        printer.finish()
 
     run(show, url, api_key)
 
 
-def _written(data: bytes) -> None:
-    sys.stdout.buffer.write(data)
-    sys.stdout.buffer.flush()
+class _AsItIs:
+    """Prints what comes, to the byte."""
+
+    def take(self, data: bytes) -> None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+    def finish(self) -> None:
+        """There is nothing left."""
+
+
+class _OnTerminal(_AsItIs):
+    """Prints what of it a terminal should get."""
+
+    def __init__(self) -> None:
+        self._shown = ForTerminal()
+
+    def take(self, data: bytes) -> None:
+        super().take(self._shown.take(data).encode())
+
+    def finish(self) -> None:
+        super().take(self._shown.take(b"", is_last=True).encode())
 
 
 #: The longest that is waited with for the end of its line: progress bars have none.

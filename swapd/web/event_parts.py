@@ -21,6 +21,9 @@ from swapd.web.services import Services
 #: How many numbers of rows wait for a client that does not read.
 ROWS = 1024
 
+#: What many clients take for the end of a line, though no event stream ends one with it.
+_LINE_ENDS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
 
 class Part(Protocol):
     """One kind of message, for one client."""
@@ -144,5 +147,9 @@ def message(kind: str, data: object, place: str) -> bytes:
       data: What it tells.
       place: Where the stream is now, as its ``id``.
     """
-    told = msgspec.json.encode({"type": kind, "data": msgspec.json.encode(data).decode()})
+    text = msgspec.json.encode(data).decode()
+    if not text.isascii():
+        for end, escaped in _LINE_ENDS.items():
+            text = text.replace(end, escaped)
+    told = msgspec.json.encode({"type": kind, "data": text})
     return b"id:%s\nevent:message\ndata:%s\n\n" % (place.encode(), told)

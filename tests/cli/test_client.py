@@ -140,6 +140,22 @@ async def test_whoever_accepts_and_says_nothing_is_given_up(
     await theirs.aclose()
 
 
+async def test_a_websocket_on_which_nothing_is_said_is_none_of_swapds(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    ours, theirs = trio.testing.memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+
+        async def accept() -> None:
+            async with trio.open_nursery() as inner:
+                await (await wrap_server_stream(inner, theirs)).accept()
+
+        nursery.start_soon(accept)
+        with trio.fail_after(1000), pytest.raises(CannotReach, match="says nothing"):
+            await Client(InMemory(ours), None).snapshot()
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_connection_that_died_without_a_word_is_found_by_its_pings(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

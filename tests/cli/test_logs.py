@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 
 import pytest
 from click.testing import CliRunner
 
 from swapd.cli import main
-from swapd.cli.logs import _JsonLines
+from swapd.cli.logs import _AsItIs, _JsonLines, _OnTerminal
 from swapd.errors import CannotReach, Refused
 from swapd.ids import ModelId
 from tests.cli.test_client import client_of
@@ -83,3 +85,15 @@ def test_where_no_swapd_is_that_is_told() -> None:
     done = CliRunner().invoke(main, ["logs", "m", "--url", "http://127.0.0.1:1"])
     assert done.exit_code == 1
     assert "cannot reach swapd at http://127.0.0.1:1" in done.stderr
+
+
+def test_a_terminal_is_told_nothing_that_it_would_obey(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written))
+    for printer in (_OnTerminal(), _AsItIs()):
+        printer.take(b"\x1b]0;title\x07 \x1b[")
+        printer.take(b"31mred\n\x1b")
+        printer.finish()
+    as_it_is = b"\x1b]0;title\x07 \x1b[31mred\n\x1b"
+    pictured = "\u241b]0;title\u2407 \x1b[31mred\n\u241b".encode()
+    assert written.getvalue() == pictured + as_it_is

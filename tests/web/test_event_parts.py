@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
-from swapd.web.event_parts import ROWS, ActiveProfile, Models, Rows, Settings, UnderWay
+from swapd.web.event_parts import (
+    ROWS,
+    ActiveProfile,
+    Models,
+    Rows,
+    Settings,
+    UnderWay,
+    message,
+)
 from tests.web.floor import floor
 
 
 def told(part: UnderWay) -> list[Any]:
     return [*part.news()]
+
+
+def test_a_message_is_three_lines_for_whoever_splits_them_by_unicode_too() -> None:
+    line = "a\x85b\u2028c\u2029d\x0b\x0c\x1c\x1d\x1e\u20ac\n"
+    said = message("logData", {"data": line}, "here").decode()
+    assert len(said.splitlines()) == 4  # and the blank one
+    told = json.loads(said.splitlines()[2].removeprefix("data:"))
+    assert json.loads(told["data"]) == {"data": line}
 
 
 async def test_what_is_told_is_told_once() -> None:
