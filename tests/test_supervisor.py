@@ -587,7 +587,8 @@ async def test_a_bug_in_an_answer_ends_the_supervisor_wherever_it_was_met(
         async with trio.open_nursery() as nursery:
             await nursery.start(world.supervisor.run, world.servers)
             await wait_all_tasks_blocked()
-            await world.use(unknown)
+            with trio.fail_after(1):
+                await world.use(unknown)
 
 
 async def test_facts_that_come_from_many_at_once_are_all_answered(

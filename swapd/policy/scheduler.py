@@ -266,12 +266,13 @@ class Scheduler:
 
     def _advance(self, now: float) -> Iterator[Effect]:
         yield from self._see_off(now)
-        yield from self._refuse_the_hopeless()
-        yield from self._admit_ready(self._plan(now).doomed)
+        if self._waiting:
+            yield from self._refuse_the_hopeless()
+            yield from self._admit_ready(self._plan(now).doomed)
         yield from self._unloads.answer(self._seats)
         if self._ending:
             yield from self._turn_away()
-        else:
+        elif self._waiting or self._swaps.are_under_way:
             yield from self._swaps.advance(self._plan(now), self._unloads.held(), now)
         yield from self._unload_idle(now)
         yield from self._wake(now)

@@ -19,6 +19,11 @@ class Swaps:
         self._places = places
         self._displaced: list[ModelId] = []  # by swaps that failed; they may come back
 
+    @property
+    def are_under_way(self) -> bool:
+        """Tell whether there is anything to be done though nobody waits."""
+        return bool(self._places.claims or self._displaced)
+
     def bring_back(self, displaced: Set[ModelId]) -> None:
         """Have those started again whom a swap stopped for nothing, unless they are in the way."""
         self._displaced += sorted(displaced)

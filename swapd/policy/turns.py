@@ -59,13 +59,17 @@ def is_overdue(seat: Seat, rules: Rules, now: float) -> bool:
 
 def next_time(seats: Iterable[Seat], rules: Rules, now: float) -> float | None:
     """Return when time alone changes something next: who waits, idles or leaves too long."""
-    times: list[float | None] = []
+    first: float | None = None
     for seat in seats:
         overdue = _overdue_at(seat, rules)
-        times.append(overdue if overdue is not None and overdue > now else None)
-        times.append(seat.expires_at)
-        times.append(seat.leave_by if seat.is_loaded else None)
-    return min((when for when in times if when is not None), default=None)
+        for when in (
+            overdue if overdue is not None and overdue > now else None,
+            seat.expires_at,
+            seat.leave_by if seat.is_loaded else None,
+        ):
+            if when is not None and (first is None or when < first):
+                first = when
+    return first
 
 
 def _overdue_at(seat: Seat, rules: Rules) -> float | None:

@@ -11,9 +11,9 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
+from types import TracebackType
 
 import trio
 
@@ -96,8 +96,7 @@ class InFlight:
         if self._news:
             self._news.tell((step, self))
 
-    @contextmanager
-    def cancellable(self, at_cancel: Callable[[], None] | None = None) -> Iterator[None]:
+    def cancellable(self, at_cancel: Callable[[], None] | None = None) -> _Cancellable:
         """Let it be cancelled while it is in the block, or end it there if it was before.
 
         ``at_cancel`` is called at the moment when that happens.
@@ -106,10 +105,7 @@ class InFlight:
           RequestCancelled: It was cancelled, and the block did not come to its end.
         """
         self._at_cancel = at_cancel
-        with self._scope:
-            yield
-        if self._scope.cancelled_caught:
-            raise RequestCancelled(f"the request to {self.model} was cancelled by hand")
+        return _Cancellable(self._scope, self.model)
 
     def cancel(self) -> None:
         """Have it end now, with the word that it was cancelled.  Once is enough."""
@@ -117,6 +113,28 @@ class InFlight:
             self._scope.cancel(reason="cancelled by hand")
             if self._at_cancel is not None:
                 self._at_cancel()
+
+
+class _Cancellable:
+    __slots__ = ("_model", "_scope")
+
+    def __init__(self, scope: trio.CancelScope, model: str) -> None:
+        self._scope = scope
+        self._model = model
+
+    def __enter__(self) -> None:
+        self._scope.__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool:
+        was_cut = self._scope.__exit__(kind, error, trace)
+        if self._scope.cancelled_caught:
+            raise RequestCancelled(f"the request to {self._model} was cancelled by hand")
+        return was_cut
 
 
 class Requests:
@@ -131,7 +149,6 @@ class Requests:
         self._requests: dict[int, InFlight] = {}
         self._counts: Counter[str] = Counter()
 
-    @contextmanager
     def track(
         self,
         model: str,
@@ -141,7 +158,7 @@ class Requests:
         client: str | None,
         headers: Sequence[Header] = (),
         is_websocket: bool = False,
-    ) -> Iterator[InFlight]:
+    ) -> _Tracking:
         """Know of a request for the length of the block."""
         request = InFlight(
             next(self._ids),
@@ -155,15 +172,19 @@ class Requests:
             is_websocket,
             self.news,
         )
+        return _Tracking(self, request)
+
+    def add(self, request: InFlight) -> None:
+        """Know of ``request`` until it is removed."""
         self._requests[request.id] = request
-        self._counts[model] += 1
+        self._counts[request.model] += 1
         request.tell(Step.BEGUN)
-        try:
-            yield request
-        finally:
-            del self._requests[request.id]
-            self._counts[model] -= 1
-            request.tell(Step.OVER)
+
+    def remove(self, request: InFlight) -> None:
+        """Know of ``request`` no more."""
+        del self._requests[request.id]
+        self._counts[request.model] -= 1
+        request.tell(Step.OVER)
 
     def count(self, model: str) -> int:
         """Count the requests for ``model`` that are under way."""
@@ -176,3 +197,18 @@ class Requests:
     def __iter__(self) -> Iterator[InFlight]:
         """Yield every request that is under way, oldest first."""
         yield from self._requests.values()
+
+
+class _Tracking:
+    __slots__ = ("_request", "_requests")
+
+    def __init__(self, requests: Requests, request: InFlight) -> None:
+        self._requests = requests
+        self._request = request
+
+    def __enter__(self) -> InFlight:
+        self._requests.add(self._request)
+        return self._request
+
+    def __exit__(self, *_: object) -> None:
+        self._requests.remove(self._request)

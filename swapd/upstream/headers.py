@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 Header = tuple[bytes, bytes]
 
@@ -23,6 +24,8 @@ _HOP_BY_HOP = frozenset(
 #: Set by the client of the upstream itself; the server has dealt with ``expect`` already.
 _SET_ANEW = frozenset({b"content-length", b"expect"})
 
+_NOT_FOR_UPSTREAM = _HOP_BY_HOP | _SET_ANEW
+
 _FORWARDED_FOR = b"x-forwarded-for"
 
 
@@ -33,11 +36,17 @@ def for_upstream(headers: Sequence[Header], *, client: str | None) -> list[Heade
       headers: As the client sent them.
       client: The client's IP address, or None if it has none (a unix socket).
     """
-    end_to_end = _end_to_end(headers, _SET_ANEW)
+    dropped = _dropped(headers, _NOT_FOR_UPSTREAM)
     if client is None:
-        return end_to_end
-    hops = [value for name, value in end_to_end if name.lower() == _FORWARDED_FOR]
-    passed = [header for header in end_to_end if header[0].lower() != _FORWARDED_FOR]
+        return [header for header in headers if header[0].lower() not in dropped]
+    hops: list[bytes] = []
+    passed: list[Header] = []
+    for header in headers:
+        name = header[0].lower()
+        if name == _FORWARDED_FOR and name not in dropped:
+            hops.append(header[1])
+        elif name not in dropped:
+            passed.append(header)
     passed.append((_FORWARDED_FOR, b", ".join([*hops, client.encode()])))
     return passed
 
@@ -47,29 +56,26 @@ def for_client(headers: Sequence[Header]) -> list[Header]:
 
     An event stream is marked so that a reverse proxy in front of us does not hold it back.
     """
-    passed = _end_to_end(headers, ())
-    names = {name.lower() for name, _ in passed}
-    if b"x-accel-buffering" not in names and _is_event_stream(passed):
+    dropped = _dropped(headers, _HOP_BY_HOP)
+    passed: list[Header] = []
+    is_event_stream, is_marked = False, False
+    for header in headers:
+        name = header[0].lower()
+        if name in dropped:
+            continue
+        passed.append(header)
+        if name == b"content-type":
+            is_event_stream = is_event_stream or b"text/event-stream" in header[1].lower()
+        elif name == b"x-accel-buffering":
+            is_marked = True
+    if is_event_stream and not is_marked:
         passed.append((b"x-accel-buffering", b"no"))
     return passed
 
 
-def _end_to_end(headers: Sequence[Header], also: Iterable[bytes]) -> list[Header]:
-    dropped = _HOP_BY_HOP.union(also, _named_by_connection(headers))
-    return [header for header in headers if header[0].lower() not in dropped]
-
-
-def _named_by_connection(headers: Sequence[Header]) -> set[bytes]:
-    return {
-        option.strip().lower()
-        for name, value in headers
-        if name.lower() == b"connection"
-        for option in value.split(b",")
-    }
-
-
-def _is_event_stream(headers: Sequence[Header]) -> bool:
-    return any(
-        name.lower() == b"content-type" and b"text/event-stream" in value.lower()
-        for name, value in headers
-    )
+def _dropped(headers: Sequence[Header], always: AbstractSet[bytes]) -> AbstractSet[bytes]:
+    """Return ``always``, and what ``connection`` names, if that is there."""
+    options = [value for name, value in headers if name.lower() == b"connection"]
+    if not options:
+        return always
+    return always | {option.strip().lower() for value in options for option in value.split(b",")}

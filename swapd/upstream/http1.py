@@ -229,9 +229,9 @@ def request_head(
 ) -> bytes:
     """Return a request's head, with what the framing of a body of ``length`` needs."""
     lines = [method + b" " + origin.target(target) + b" HTTP/1.1"]
-    if not any(name.lower() == b"host" for name, _ in headers):
+    if b"host" not in [name.lower() for name, _ in headers]:
         lines.append(b"host: " + origin.host_header)
-    lines.extend(name + b": " + value for name, value in headers)
+    lines += [name + b": " + value for name, value in headers]
     if length or method in _ALWAYS_SIZED:
         lines.append(b"content-length: %d" % length)
     lines.append(b"\r\n")

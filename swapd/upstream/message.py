@@ -134,12 +134,14 @@ class Message:
         if self._method == b"HEAD":
             self.ended = True  # the parser waits for a body: it knows only answers
             return
+        fields = dict(self.headers)
+        if b"content-length" in fields and b"transfer-encoding" not in fields:
+            return
         codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
         if codings and codings != [b"chunked"]:
             # The coding is this hop's matter: nobody behind us would know how to undo it.
             self._fail("the server used a transfer coding that swapd does not know")
-        sized = any(name == b"content-length" for name, _ in self.headers)
-        self._until_close = not codings and not sized and self.status not in _WITHOUT_BODY
+        self._until_close = not codings and self.status not in _WITHOUT_BODY
 
     def _end_of_connection(self) -> None:
         if self._until_close:

@@ -46,9 +46,15 @@ async def telling(scope: HTTPScope, client: Client) -> AsyncIterator[None]:
     """Tell ``client`` of whatever fails in the block."""
     try:
         yield
-    except RequestError as error:
-        await show(error, client, Manner.of(scope))
     except Exception as error:  # noqa: BLE001  whatever it is, its client is told of it
+        await tell_of(error, scope, client)
+
+
+async def tell_of(error: Exception, scope: HTTPScope, client: Client) -> None:
+    """Tell ``client`` of ``error``, whatever it is."""
+    if isinstance(error, RequestError):
+        await show(error, client, Manner.of(scope))
+    else:
         _log.error("request %s failed for a bug", request_id(scope), exc_info=error)
         await show_bug(client, Manner.of(scope))
 

@@ -18,7 +18,7 @@ from swapd.policy.selectors import Destination
 from swapd.upstream.bodies.changes import Changes
 from swapd.upstream.bodies.request import ModelRequest, read_request
 from swapd.upstream.exchange import ProxiedRequest
-from swapd.web.answers import tell, telling
+from swapd.web.answers import tell, tell_of
 from swapd.web.client import Client
 from swapd.web.connection import Relay
 from swapd.web.errors import METHOD_NOT_ALLOWED, Problem
@@ -48,9 +48,11 @@ class Inference:
         if scope["method"] not in methods_of(scope["path"], scope["raw_path"]):
             await refuse_method(scope, client)
             return
-        async with telling(scope, client):
+        try:
             with metered(self._services, scope, route=scope["path"]) as meter:
                 await self._ask_model(scope, client, meter)
+        except Exception as error:  # noqa: BLE001  whatever it is, its client is told of it
+            await tell_of(error, scope, client)
 
     async def _ask_model(self, scope: HTTPScope, client: Client, meter: Meter) -> None:
         services = self._services

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Iterable, Sequence
+from functools import lru_cache, partial
 
 import trio
 from hypercorn.typing import HTTPScope
@@ -223,43 +222,55 @@ class Tap:
         await self._downstream.abort()
 
 
-@contextmanager
-def metered(services: Services, scope: HTTPScope, *, route: str) -> Iterator[Meter]:
-    """Tell of the request that the block serves when it is over, however it ends (rule 1).
+class metered:  # noqa: N801  reads as what it does
+    """Tell of the request that the block serves when it is over, however it ends (rule 1)."""
 
-    Args:
-      services: Whom to tell.
-      scope: The request.
-      route: As ``Finished.route``.
-    """
-    meter = Meter(services, scope, route=route)
-    try:
-        yield meter
-    except RequestError as error:
-        problem = problem_of(error)
-        meter.fail(problem.kind.status, problem.message)
-        raise
-    except Exception:
-        meter.fail(BUG.kind.status, BUG.message)
-        raise
-    except BaseException:  # a cancellation
-        meter.leave()
-        raise
-    finally:
-        meter.finish()
+    __slots__ = ("_meter",)
+
+    def __init__(self, services: Services, scope: HTTPScope, *, route: str) -> None:
+        """Meter a request.
+
+        Args:
+          services: Whom to tell.
+          scope: The request.
+          route: As ``Finished.route``.
+        """
+        self._meter = Meter(services, scope, route=route)
+
+    def __enter__(self) -> Meter:
+        return self._meter
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, RequestError):
+            problem = problem_of(error)
+            self._meter.fail(problem.kind.status, problem.message)
+        elif isinstance(error, Exception):
+            self._meter.fail(BUG.kind.status, BUG.message)
+        elif error is not None:  # a cancellation
+            self._meter.leave()
+        self._meter.finish()
 
 
 def session_of(headers: Sequence[Header], names: Sequence[str]) -> str | None:
     """Return the session that a request names by the first of ``names`` that is there."""
     if not names:
         return None
-    fields = dict(headers)
-    for name in names:
-        if value := fields.get(name.lower().encode()):
+    wanted = _fields_of(tuple(names))
+    fields = {name: value for name, value in headers if name in wanted}
+    if not fields:
+        return None
+    for name in wanted:
+        if value := fields.get(name):
             shown = "".join(filter(str.isprintable, value.decode("utf-8", "replace").strip()))
             if shown:
                 return shown[:_SESSION_CHARS]
     return None
+
+
+@lru_cache(maxsize=4)
+def _fields_of(names: tuple[str, ...]) -> dict[bytes, None]:
+    """Return ``names`` as they are on the wire, in order, to be found fast."""
+    return {name.lower().encode(): None for name in names}
 
 
 def _decode_of(headers: Sequence[Header]) -> Decode | None:

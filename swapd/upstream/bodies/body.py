@@ -66,18 +66,15 @@ class Body:
         self._parts = parts
         self.files = Files() if files is None else files
         #: In bytes.
-        self.length = sum(len(part) for part in parts)
+        self.length = sum(map(len, parts))
 
     @property
     def held(self) -> bytes | None:
         """All of it, if it is in memory in one piece."""
-        match self._parts:
-            case ():
-                return b""
-            case (bytes() as held,):
-                return held
-            case _:
-                return None
+        if len(self._parts) == 1:
+            held = self._parts[0]
+            return held if isinstance(held, bytes) else None
+        return None if self._parts else b""
 
     def in_memory(self) -> bytes | None:
         """Return all of it, unless some lies in a file."""

@@ -79,11 +79,15 @@ class Json:
     def _find_edits(self, changes: Changes) -> Sequence[Edit]:
         name = changes.model_in_body or changes.model
         new = "" if name == self.model else name
+        if (held := self._body.held) is not None:
+            return edits_of(held, model=new, filters=changes.filters, asked=changes.asked)
         with self._body.whole() as text:
             return edits_of(text, model=new, filters=changes.filters, asked=changes.asked)
 
 
 def _named_in(body: Body) -> tuple[str, bool]:
+    if (held := body.held) is not None:
+        return named_in(held)
     with body.whole() as text:
         return named_in(text)
 
@@ -116,7 +120,7 @@ class Fields:
     @classmethod
     def of_query(cls, query: bytes) -> Fields:
         """Read ``query``."""
-        return cls(form.fields_of(query, _MODEL, _STREAM), yields=False)
+        return cls(form.fields_of(query, _MODEL, _STREAM) if query else (), yields=False)
 
     @classmethod
     async def of_form(cls, body: Body) -> Fields:

@@ -47,13 +47,13 @@ class ModelRequest:
           MalformedRequest: The body would have to be changed, and is of no kind that we know.
         """
         if changes.model == self.model:
-            changes = replace(changes, model="")
+            changes = Changes("", changes.model_in_body, changes.filters, changes.asked)
         edits = await self._kind.edits(changes)
         query = self.query
         if self._kind.yields or not self._kind.model:
             query = with_edits(query, Fields.of_query(query).renamed(changes.model))
         if not edits:
-            return replace(self, query=query)
+            return self if query is self.query else replace(self, query=query)
         headers = [header for header in self.headers if header[0].lower() != b"content-encoding"]
         return replace(self, query=query, headers=headers, body=self._plain.edited(edits))
 
@@ -92,7 +92,10 @@ async def read_request(
 
 
 def _first(headers: Sequence[Header], name: bytes) -> bytes:
-    return next((value for key, value in headers if key.lower() == name), b"")
+    for key, value in headers:
+        if key.lower() == name:
+            return value
+    return b""
 
 
 async def _decoded(body: Body, headers: Sequence[Header], max_bytes: int) -> Body:
@@ -102,9 +105,9 @@ async def _decoded(body: Body, headers: Sequence[Header], max_bytes: int) -> Bod
 
 def _is_readable(content_type: bytes) -> bool:
     """Tell whether a body of that type can be looked into."""
-    return not content_type or any(
-        word in content_type.lower() for word in (*_JSON, _MULTIPART, _FORM, _TEXT)
-    )
+    if not content_type or content_type.startswith(_JSON[0]):
+        return True
+    return any(word in content_type.lower() for word in (*_JSON, _MULTIPART, _FORM, _TEXT))
 
 
 async def _read(body: Body, content_type: bytes, *, is_named_in_query: bool) -> Kind:
@@ -112,7 +115,7 @@ async def _read(body: Body, content_type: bytes, *, is_named_in_query: bool) -> 
     declared = content_type.lower()
     if not body.length and (is_named_in_query or not declared):
         return Nothing("the request names no model: its body is empty")
-    if any(word in declared for word in _JSON):
+    if declared.startswith(_JSON[0]) or any(word in declared for word in _JSON):
         return await Json.read(body)
     if _MULTIPART in declared:
         return await Fields.of_multipart(body, content_type)
