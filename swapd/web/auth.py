@@ -46,6 +46,8 @@ class Keys:
 
         Any other passes untouched: upstreams have keys of their own.
         """
+        if not self._keys:
+            return [*headers]
         return [header for header in headers if not self._is_in(header)]
 
     def name_of(self, headers: Sequence[Header]) -> str | None:
@@ -64,7 +66,7 @@ class Keys:
 
     def _is_in(self, header: Header) -> bool:
         """Tell whether ``header`` holds a key; most are too short for one."""
-        if not self._keys or len(header[1]) < self._shortest:
+        if len(header[1]) < self._shortest:
             return False
         return any(map(self._is_key, _words(header)))
 

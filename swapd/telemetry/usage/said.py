@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from swapd.telemetry.usage.usage import Usage
+from swapd.telemetry.usage.usage import UNKNOWN, Usage
 
 #: The largest number that is believed.
 _MOST = 2**53
@@ -91,6 +91,8 @@ class Account:
     def usage(self) -> Usage:
         """Return what all that comes to (rule 3)."""
         if not self._timings and not self._metrics:
+            if self._prompt is None and self._cached is None and self._generated is None:
+                return UNKNOWN
             return Usage(prompt=self._prompt, cached=self._cached, generated=self._generated)
         timings = self._timings
         drafted, accepted = _both(timings, "draft_n", "draft_n_accepted")

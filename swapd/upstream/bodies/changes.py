@@ -24,3 +24,7 @@ class Changes:
     model_in_body: str = ""
     filters: Filters = field(default_factory=Filters)
     asked: str = ""
+
+    def without_model(self) -> Changes:
+        """Return it so that the name that the client used stays, but for one in a body."""
+        return Changes("", self.model_in_body, self.filters, self.asked) if self.model else self

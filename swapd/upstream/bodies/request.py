@@ -47,10 +47,10 @@ class ModelRequest:
           MalformedRequest: The body would have to be changed, and is of no kind that we know.
         """
         if changes.model == self.model:
-            changes = Changes("", changes.model_in_body, changes.filters, changes.asked)
+            changes = changes.without_model()
         edits = await self._kind.edits(changes)
         query = self.query
-        if self._kind.yields or not self._kind.model:
+        if query and (self._kind.yields or not self._kind.model):
             query = with_edits(query, Fields.of_query(query).renamed(changes.model))
         if not edits:
             return self if query is self.query else replace(self, query=query)
