@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import trio
 from watchfiles import awatch
+
+_log = logging.getLogger("swapd")
 
 #: Seconds after which it looks at the latest, where the system does not tell of changes.
 LOOK_EVERY = 1.0
@@ -34,23 +37,39 @@ class Watch:
         """Call ``changed`` once for changes that come together, until ``stop`` is set.
 
         The folder of a file is watched, not the file: editors and configuration managers
-        replace files, or the symlink by which they are found.
+        replace files, or the symlink by which they are found. Where the system does not tell, as
+        when others have taken all that it has for that, the files are looked at instead.
         """
         folders = {path if path.is_dir() else path.parent for path in self._paths}
-        async for _ in awatch(
-            *folders,
-            stop_event=stop,
-            recursive=False,
-            rust_timeout=int(LOOK_EVERY * 1000),
-            yield_on_timeout=True,
-        ):
-            seen, settling = self._seen, self._look()
-            while settling != self._seen:  # a file may be half written: wait until it is whole
-                self._seen = settling
-                await trio.sleep(SETTLE)
-                settling = self._look()
-            if self._seen != seen:
-                changed()
+        try:
+            async for _ in awatch(
+                *folders,
+                stop_event=stop,
+                recursive=False,
+                rust_timeout=int(LOOK_EVERY * 1000),
+                yield_on_timeout=True,
+            ):
+                await self._tell(changed)
+        except* (OSError, RuntimeError) as group:  # the latter is its word for too many of us
+            _log.warning(
+                "the system does not tell of changes to the configuration, so it is looked at every"
+                " %g s: %s",
+                LOOK_EVERY,
+                _first(group),
+            )
+            while not stop.is_set():
+                await self._tell(changed)
+                with trio.move_on_after(LOOK_EVERY):
+                    await stop.wait()
+
+    async def _tell(self, changed: Callable[[], None]) -> None:
+        seen, settling = self._seen, self._look()
+        while settling != self._seen:  # a file may be half written: wait until it is whole
+            self._seen = settling
+            await trio.sleep(SETTLE)
+            settling = self._look()
+        if self._seen != seen:
+            changed()
 
     def _look(self) -> list[object]:
         return [_state(path) for path in self._paths]
@@ -66,3 +85,8 @@ def _state(path: Path) -> object:
     except OSError:
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return what is wrong, of what is wrong with several tasks."""
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error

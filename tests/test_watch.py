@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import trio
+import trio.testing
 
 from swapd.watch import Watch
 
@@ -67,3 +68,19 @@ async def test_what_does_not_belong_to_it_is_not_seen(tmp_path: Path) -> None:
             await both.wait()
             stop.set()
     assert "file" not in seen
+
+
+async def test_what_the_system_does_not_tell_of_is_looked_at(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "not yet" / "a.yaml"
+    seen, stop = trio.Event(), trio.Event()
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(Watch([file]).run, seen.set, stop=stop))
+            await trio.testing.wait_all_tasks_blocked()
+            file.parent.mkdir()
+            file.write_text("new")
+            await seen.wait()
+            stop.set()
+    assert "does not tell of changes to the configuration" in caplog.text
