@@ -34,6 +34,9 @@ _TELLING = frozenset(
     {b"host", b"origin", b"referer", b"sec-fetch-site", b"sec-fetch-dest", *_PURPOSES}
 )
 
+#: What those say, too, that are no browsers.
+_OF_NO_BROWSER = frozenset({b"host"})
+
 #: Methods that leave everything as it is, but for what follows.
 _READING = frozenset({"GET", "HEAD"})
 
@@ -69,16 +72,19 @@ class Guard:
             return None
         if not self._keys.admit(scope["path"], headers):
             return UNAUTHORIZED
+        if said.keys() <= _OF_NO_BROWSER:
+            return None  # as below, found out soon
         if is_relayed or _acts(scope):
             return self._refuse_foreign(said, headers, is_tls=scope["scheme"] in {"https", "wss"})
         return None
 
     def readers(self, scope: HTTPScope) -> bytes | None:
         """Return the origin whose pages may read the answer, if there is one."""
-        headers = list(scope["headers"])
-        origin = next((value.strip() for name, value in headers if name == b"origin"), b"")
-        if origin and (cors.may_be_read(scope) or self._trusts(origin, headers)):
-            return origin
+        for name, value in scope["headers"]:
+            if name == b"origin":
+                origin = value.strip()
+                is_read = cors.may_be_read(scope) or self._trusts(origin, list(scope["headers"]))
+                return origin if origin and is_read else None
         return None
 
     def _refuse_foreign(

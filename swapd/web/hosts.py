@@ -10,9 +10,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Collection
+from functools import lru_cache
 
 #: Allows every name.
 ANY = "*"
+
+#: Values of Host headers of which is remembered whether they are answered to.
+_REMEMBERED = 16
 
 _HOST = re.compile(
     rb"""
@@ -30,14 +34,16 @@ class Hosts:
         """Answer to ``allowed`` names beside the loopback's; to all unless ``on_loopback``."""
         self._allowed = {name_of(host.encode()) for host in allowed}
         self._allows_any = not on_loopback or ANY in allowed
+        self._is_ours = lru_cache(_REMEMBERED)(self._find_out)
 
     def answer_to(self, host: bytes) -> bool:
         """Tell whether a request may ask for ``host``, the value of a Host header.
 
         No browser leaves it empty.
         """
-        if self._allows_any or not host:
-            return True
+        return self._allows_any or not host or self._is_ours(host)
+
+    def _find_out(self, host: bytes) -> bool:
         name = name_of(host)
         return name is not None and (name in self._allowed or is_of_loopback(name))
 

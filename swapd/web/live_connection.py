@@ -164,7 +164,9 @@ class LiveConnection(TCPServer):
         owed = self._http.owed if self._speaks_http else Owed.HANDSHAKE
         if owed is not self._owed:
             self._owed, self._owed_since = owed, trio.current_time()
-        self._waiting.deadline = self._due()
+        # Whose time is up too early looks again; a deadline costs something each time it is set.
+        if (due := self._due()) < self._waiting.deadline:
+            self._waiting.deadline = due
 
     def _due(self) -> float:
         patience = self.config.patience
