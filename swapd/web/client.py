@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import trio
 from hypercorn.typing import ASGIReceiveCallable, HTTPScope
@@ -12,6 +13,7 @@ from swapd.upstream.bodies.body import Body
 from swapd.upstream.bodies.spool import Spool
 from swapd.web import limits
 from swapd.web.answer import Answer, Header, length_of
+from swapd.web.beside import Beside
 from swapd.web.exchange import exchange_of
 from swapd.web.request_log import settle_departure
 
@@ -121,7 +123,7 @@ class Client:
         await trio.sleep(limits.LAST_WORDS)
         self._answer.reset()
 
-    async def attend(self, receive: ASGIReceiveCallable, request: trio.Nursery) -> None:
+    async def attend(self, receive: ASGIReceiveCallable, request: Beside | trio.Nursery) -> None:
         """Take what the client sends; cancel ``request`` when it leaves before the end.
 
         On the fast transport this needs no task: whoever reads the connection calls us.
@@ -131,7 +133,7 @@ class Client:
         if exchange := exchange_of(self._answer.scope):
             await exchange.listen(self)
         else:
-            request.start_soon(self._watch, receive)
+            request.start_soon(partial(self._watch, receive))
 
     async def _watch(self, receive: ASGIReceiveCallable) -> None:
         while True:

@@ -25,7 +25,8 @@ from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
 
 from swapd.web import access_log
-from swapd.web.answer import Answer, Mark, unmarked
+from swapd.web.answer import Answer, Mark, connection_of, unmarked
+from swapd.web.beside import Beside
 from swapd.web.client import Client
 from swapd.web.request_log import settle_departure
 from swapd.web.target import use_origin_form
@@ -71,11 +72,13 @@ class Connection(TrioASGIHTTPConnection):
     ) -> None:
         headers = list(self.scope["headers"])
         client = Client(answer, headers, self.app.max_body_bytes())
+        connection = connection_of(self.scope)
         try:
-            async with trio.open_nursery() as nursery:
-                await client.attend(receive, nursery)
-                await relay(self.scope, client)
-                nursery.cancel_scope.cancel(reason="answered")
+            if connection is not None:
+                await _attend(client, receive, relay, connection.spawn)
+            else:
+                async with trio.open_nursery() as nursery:
+                    await _attend(client, receive, relay, nursery.start_soon)
         finally:
             client.close()
 
@@ -93,6 +96,14 @@ class Connection(TrioASGIHTTPConnection):
                 return message
 
             await super().__call__(receive_for_quart, answer.send)
+
+
+async def _attend(
+    client: Client, receive: ASGIReceiveCallable, relay: Relay, spawn: Callable[..., None]
+) -> None:
+    async with Beside(spawn) as request:
+        await client.attend(receive, request)
+        await relay(client.scope, client)
 
 
 class Websockets(Protocol):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import suppress
+from functools import partial
 
 import trio
 from hypercorn.events import Closed, Event, RawData
@@ -19,6 +20,7 @@ from hypercorn.trio.tcp_server import MAX_RECV
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, LifespanState
 
+from swapd.web.attendant import Attendant
 from swapd.web.connections import WatchedConfig
 from swapd.web.exchange import Exchange, scope_of
 from swapd.web.live_connection import LiveConnection, Spoken
@@ -48,6 +50,7 @@ class FastConnection(LiveConnection):
         super().__init__(app, config, context, state, own)
         self._is_secure = config.certificate is not None
         self._chosen: ProtocolWrapper
+        self._attendant = Attendant(self.spawn)
         self._sends = 0
         self._receives = 0
         self._may_have_more = False
@@ -77,15 +80,17 @@ class FastConnection(LiveConnection):
             server=chosen.server,
             state=chosen.state,
         )
-        self._task_group.spawn(
-            _handle,
-            self.app,
-            self.config,
-            scope,
-            exchange.receive,
-            exchange.send,
-            trio.to_thread.run_sync,
-            trio.from_thread.run,
+        self._attendant.take(
+            partial(
+                _handle,
+                self.app,
+                self.config,
+                scope,
+                exchange.receive,
+                exchange.send,
+                trio.to_thread.run_sync,
+                trio.from_thread.run,
+            )
         )
 
     def is_idle(self) -> bool:
@@ -102,6 +107,12 @@ class FastConnection(LiveConnection):
             await self.protocol_send(Closed())
 
     # -- how bytes come and go ---------------------------------------------------------
+
+    async def _read_data(self) -> None:
+        try:
+            await super()._read_data()
+        finally:
+            self._attendant.close()
 
     async def protocol_send(self, event: Event) -> None:
         """Do what is asked: send, close, or note that a request begins or is over."""

@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 import socket
 import struct
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Protocol, TypeAlias, cast
 
@@ -110,6 +111,10 @@ class LiveConnection(TCPServer):
         """When it began to wait for a request; None while one is served or its body comes."""
         is_unused = self._owed in {Owed.HANDSHAKE, Owed.REQUEST, Owed.HEAD}
         return self._owed_since if is_unused and not self._is_dismissed else None
+
+    def spawn(self, task: Callable[..., Awaitable[None]], *arguments: object) -> None:
+        """Begin a task, which the connection outlives."""
+        self._task_group.spawn(task, *arguments)
 
     def dismiss(self) -> None:
         """Close the connection unless it is used."""

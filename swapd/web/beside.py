@@ -1,0 +1,70 @@
+"""Tasks beside a request, of which most have none: so none has a nursery, which costs something."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Self, TypeAlias
+
+import trio
+
+#: What runs beside a request.
+Side: TypeAlias = Callable[[], Awaitable[None]]
+
+
+class Beside:
+    """One request, which can be cancelled, and the tasks beside it, which end with it.
+
+    As in a nursery: what fails beside it ends the request, and is raised at its end.
+    """
+
+    def __init__(self, spawn: Callable[..., None]) -> None:
+        """Begin tasks by ``spawn``."""
+        #: Ends the request.
+        self.cancel_scope = trio.CancelScope()
+        self._spawn = spawn
+        self._tasks: dict[trio.CancelScope, trio.Event] = {}
+        self._failure: Exception | None = None
+
+    def start_soon(self, side: Side) -> None:
+        """Have ``side`` run beside the request, until that is over."""
+        scope = trio.CancelScope()
+        self._tasks[scope] = trio.Event()
+        self._spawn(self._run, side, scope)
+
+    async def _run(self, side: Side, scope: trio.CancelScope) -> None:
+        try:
+            with scope:
+                await side()
+        except Exception as failure:  # noqa: BLE001  raised at the end of the request
+            self._failure = failure
+            self.cancel_scope.cancel(reason="a task beside it failed")
+        finally:
+            self._tasks.pop(scope).set()
+
+    async def __aenter__(self) -> Self:
+        """Begin the request."""
+        self.cancel_scope.__enter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        """End the request, and what runs beside it."""
+        if self._tasks:
+            await self._end_tasks()  # noqa: ASYNC102  cancelled tasks end by themselves
+        is_caught = self.cancel_scope.__exit__(kind, error, traceback)
+        if self._failure is not None:
+            raise self._failure
+        return is_caught
+
+    async def _end_tasks(self) -> None:
+        running = dict(self._tasks)
+        for scope in running:
+            scope.cancel(reason="its request is over")
+        with trio.CancelScope(shield=True):
+            for is_over in running.values():
+                await is_over.wait()
