@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -60,18 +61,35 @@ class Address:
     async def _open(self) -> trio.abc.Stream:
         if self.socket is not None:
             return await trio.open_unix_socket(self.socket)
+        trusted = _trusted() if self.tls else None
         stream = await trio.open_tcp_stream(self.host, self.port)
-        if not self.tls:
+        if trusted is None:
             return stream
-        wrapped = trio.SSLStream(
-            stream, ssl.create_default_context(), server_hostname=self.host, https_compatible=True
-        )
+        wrapped = trio.SSLStream(stream, trusted, server_hostname=self.host, https_compatible=True)
         try:
             await wrapped.do_handshake()
         except BaseException:
             await trio.aclose_forcefully(stream)
             raise
         return wrapped
+
+
+def _trusted() -> ssl.SSLContext:
+    """Return whom the machine trusts, and SSL_CERT_FILE names; a wrong one is not passed over.
+
+    Raises:
+      CannotReach: What it names cannot be used.
+    """
+    context = ssl.create_default_context()
+    if named := os.environ.get("SSL_CERT_FILE"):
+        try:
+            context.load_verify_locations(named)
+        except ssl.SSLError:
+            raise CannotReach(f"{named}, which SSL_CERT_FILE names, holds no certificate") from None
+        except OSError as error:
+            why = reason_of(error)
+            raise CannotReach(f"cannot read {named}, which SSL_CERT_FILE names: {why}") from None
+    return context
 
 
 def parse(url: str) -> Address:

@@ -115,3 +115,14 @@ async def test_where_no_tls_is_spoken_that_is_told() -> None:
         with pytest.raises(CannotReach, match=r"it speaks no TLS there; is it http://"):
             await parse(f"https://127.0.0.1:{port}").open()
         nursery.cancel_scope.cancel()
+
+
+async def test_a_file_of_trusted_signers_that_cannot_be_used_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    with pytest.raises(CannotReach, match="which SSL_CERT_FILE names: no such file"):
+        await parse("https://127.0.0.1:1").open()
+    (tmp_path / "ca.pem").write_text("no certificate")
+    with pytest.raises(CannotReach, match="SSL_CERT_FILE names, holds no certificate"):
+        await parse("https://127.0.0.1:1").open()
