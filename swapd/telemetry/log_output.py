@@ -61,7 +61,8 @@ class Output:
                 oldest = self._waiting.popleft()
                 self._size -= len(oldest)
                 self._missed += len(oldest)
-        self._news.set()
+        if not self._news.is_set():  # who clears it takes what is there only then
+            self._news.set()
 
     def _run(self) -> None:
         while not self._is_broken:

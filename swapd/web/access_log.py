@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Mapping
-from time import perf_counter
+from time import perf_counter, time  # noqa: TID251  shown
 
 from hypercorn.typing import HTTPScope, WebsocketScope
 
@@ -56,8 +56,22 @@ def end(
     told = Access(scope, perf_counter() - began, status, size, ended)
     if told.status < 400 and scope["path"].startswith(_QUIET):
         return
-    # What ``_log.info`` does, without a search for the line of code that calls it (rule 3).
-    _log.handle(_log.makeRecord(_log.name, logging.INFO, "", 0, told, (), None))
+    _log.handle(_record_of(told))
+
+
+def _record_of(told: Access) -> logging.LogRecord:
+    """Return what ``_log.info`` would make of ``told``, sooner (rule 3).
+
+    That looks for the line of code that calls it, and asks the system which process this is.
+    """
+    record = logging.LogRecord.__new__(logging.LogRecord)
+    now = time()
+    record.__dict__.update(_ALIKE, msg=told, created=now, msecs=now % 1 * 1000 // 1)
+    return record
+
+
+#: What is alike in all records of this log.
+_ALIKE = vars(_log.makeRecord(_log.name, logging.INFO, "", 0, "", (), None))
 
 
 class Access:

@@ -222,3 +222,17 @@ def test_nothing_is_said_below_the_level(log: pytest.LogCaptureFixture) -> None:
 )
 def test_durations_are_written_as_go_writes_them(seconds: float, said: str) -> None:
     assert in_go(seconds) == said
+
+
+def test_a_record_of_this_log_is_what_logging_itself_would_make(
+    log: pytest.LogCaptureFixture,
+) -> None:
+    access_log.end(scope_of("/x"), began=access_log.begin(), status=200, size=1, complete=True)
+    log_itself = logging.getLogger("swapd.access")
+    log_itself.info(log.records[0].msg)
+    quick, usual = (vars(record) for record in log.records)
+    assert quick.keys() == usual.keys()
+    alike = {"name", "levelno", "levelname", "args", "exc_info", "process", "thread", "message"}
+    assert {name: quick[name] for name in alike} == {name: usual[name] for name in alike}
+    assert 0 <= usual["created"] - quick["created"] < 60
+    assert quick["msecs"] == int(quick["created"] % 1 * 1000)
