@@ -16,7 +16,7 @@ became ready or came before that one, and admits nobody else.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import assert_never
 
@@ -265,21 +265,27 @@ class Scheduler:
     # -- what can be done now ----------------------------------------------------------
 
     def _advance(self, now: float) -> Iterator[Effect]:
-        yield from self._see_off(now)
+        seats = self._concerned()
+        yield from self._see_off(seats, now)
         if self._waiting:
             yield from self._refuse_the_hopeless()
-            yield from self._admit_ready(self._plan(now).doomed)
+            yield from self._admit_ready(seats, self._plan(now).doomed)
         yield from self._unloads.answer(self._seats)
         if self._ending:
             yield from self._turn_away()
         elif self._waiting or self._swaps.are_under_way:
             yield from self._swaps.advance(self._plan(now), self._unloads.held(), now)
-        yield from self._unload_idle(now)
-        yield from self._wake(now)
+        yield from self._unload_idle(seats, now)
+        yield from self._wake(seats, now)
 
-    def _see_off(self, now: float) -> Iterator[Effect]:
+    def _concerned(self) -> list[Seat]:
+        """Return whose time or turn may have come: not who is stopped and wanted by nobody."""
+        stopped = ModelState.STOPPED
+        return [seat for seat in self._seats.values() if seat.wants or seat.state is not stopped]
+
+    def _see_off(self, seats: Sequence[Seat], now: float) -> Iterator[Effect]:
         """Stop what is on its way out: when it is idle, or its time is over."""
-        for seat in self._seats.values():
+        for seat in seats:
             if seat.leaving is None or not seat.is_loaded:
                 continue
             if seat.leave_by is not None and now >= seat.leave_by:
@@ -303,13 +309,15 @@ class Scheduler:
     def _plan(self, now: float) -> Plan:
         return plan(self._seats.values(), self._places.victims, self._rules, now)
 
-    def _admit_ready(self, doomed: Mapping[ModelId, ModelId]) -> Iterator[Effect]:
+    def _admit_ready(
+        self, seats: Sequence[Seat], doomed: Mapping[ModelId, ModelId]
+    ) -> Iterator[Effect]:
         """Serve whoever wants a model that is ready and has its place to itself.
 
         A model that must make way still serves those who waited when it became ready, and
         those who have waited for longer than the one for whom it must.
         """
-        for seat in [seat for seat in self._seats.values() if seat.wants and seat.is_open]:
+        for seat in [seat for seat in seats if seat.wants and seat.is_open]:
             alone, heir = self._places.is_alone(seat), doomed.get(seat.model)
             last = self._seats[heir].oldest[0] if heir is not None else None
             for ticket, want in list(seat.wants.items()):
@@ -328,12 +336,12 @@ class Scheduler:
             if seat.state is not ModelState.STARTING:
                 yield from self._refuse_all(seat, refusals.shutting_down())
 
-    def _unload_idle(self, now: float) -> Iterator[Effect]:
-        for seat in self._seats.values():
+    def _unload_idle(self, seats: Sequence[Seat], now: float) -> Iterator[Effect]:
+        for seat in seats:
             if seat.expires_at is not None and seat.expires_at <= now:
                 yield seat.stop(Reason.TTL)
 
-    def _wake(self, now: float) -> Iterator[WakeAt]:
-        when = next_time(self._seats.values(), self._rules, now)
+    def _wake(self, seats: Sequence[Seat], now: float) -> Iterator[WakeAt]:
+        when = next_time(seats, self._rules, now)
         if when is not None:
             yield WakeAt(when)
