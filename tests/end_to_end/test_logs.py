@@ -120,6 +120,23 @@ async def test_the_command_shows_a_log_and_follows_it_to_the_end(tmp_path: Path)
         assert following.returncode == 0
 
 
+async def test_who_follows_a_model_goes_on_through_its_lives(tmp_path: Path) -> None:
+    async with run_swapd(tmp_path, configuration({"m": fake("m")})) as swapd:
+        command = [*COMMAND, "logs", "m", "-f", "--url", swapd.url]
+        async with trio.open_nursery() as nursery:
+            following: trio.Process = await nursery.start(
+                partial(trio.run_process, command, stdout=subprocess.PIPE, check=False)
+            )
+            assert following.stdout is not None
+            for _ in range(2):
+                assert (await swapd.chat("m")).status == 200
+                await receive_until(following.stdout, b"POST /v1/chat/completions")
+                assert (await ask(swapd, "/api/models/unload/m", b"")).status == 200
+                await receive_until(following.stdout, b"SIGTERM")
+            swapd.process.terminate()
+        assert following.returncode == 0
+
+
 async def test_a_reader_of_standard_output_that_stops_stops_nothing(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(configuration({"m": fake("m")}))
