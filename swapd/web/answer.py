@@ -57,8 +57,9 @@ class Answer:
         """Send ``message``; note what it says about the answer's end."""
         await trio.lowlevel.checkpoint_if_cancelled()
         if message["type"] == "http.response.start":
-            message["headers"] = self._mark(self.scope, list(message["headers"]))
-            self._note_head(message["status"], list(message["headers"]))
+            headers = self._mark(self.scope, list(message["headers"]))
+            message["headers"] = headers
+            self._note_head(message["status"], headers)
         elif message["type"] == "http.response.body":
             self._note_body(len(message.get("body", b"")), message.get("more_body", False))
         if self.complete and self._connection is not None:
@@ -108,4 +109,7 @@ class Answer:
 
 def length_of(headers: Iterable[Header]) -> int | None:
     """Return the length that ``headers`` promise, or None if they leave it open."""
-    return next((int(value) for name, value in headers if name == b"content-length"), None)
+    for name, value in headers:
+        if name == b"content-length":
+            return int(value)
+    return None

@@ -93,7 +93,8 @@ class Client:
         """
         if more and (exchange := exchange_of(self._answer.scope)):
             exchange.hold_head()
-        sent = [(name.lower(), value) for name, value in headers if name.lower() not in _FRAMING]
+        lower = [(name.lower(), value) for name, value in headers]
+        sent = [header for header in lower if header[0] not in _FRAMING]
         self.takes_events = _takes_events(sent)
         await self._answer.send({"type": "http.response.start", "status": status, "headers": sent})
 
@@ -173,5 +174,6 @@ class Client:
 def _takes_events(headers: Sequence[Header]) -> bool:
     """Tell whether plain text can be added: the length is open, and nothing is encoded."""
     fields = dict(headers)
-    is_event_stream = fields.get(b"content-type", b"").lower().startswith(b"text/event-stream")
-    return is_event_stream and not fields.keys() & {b"content-length", b"content-encoding"}
+    if not fields.get(b"content-type", b"").lower().startswith(b"text/event-stream"):
+        return False
+    return not fields.keys() & {b"content-length", b"content-encoding"}

@@ -181,7 +181,7 @@ class FastConnection(LiveConnection):
                     return received
             if self.fileno() < 0:
                 return None
-            self.reckon()
+            self.note_owed()
             with (
                 suppress(trio.ClosedResourceError),
                 trio.CancelScope(deadline=self._due()) as self._waiting,

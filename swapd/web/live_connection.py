@@ -166,12 +166,16 @@ class LiveConnection(TCPServer):
 
     def reckon(self) -> None:
         """See how long the client may still take for what is awaited of it (rule 4)."""
-        owed = self._http.owed if self._speaks_http else Owed.HANDSHAKE
-        if owed is not self._owed:
-            self._owed, self._owed_since = owed, trio.current_time()
+        self.note_owed()
         # Whose time is up too early looks again; a deadline costs something each time it is set.
         if (due := self._due()) < self._waiting.deadline:
             self._waiting.deadline = due
+
+    def note_owed(self) -> None:
+        """Note since when the client owes what it owes now."""
+        owed = self._http.owed if self._speaks_http else Owed.HANDSHAKE
+        if owed is not self._owed:
+            self._owed, self._owed_since = owed, trio.current_time()
 
     def _due(self) -> float:
         patience = self.config.patience
