@@ -85,3 +85,8 @@ def test_an_event_stream_tells_proxies_not_to_hold_it_back() -> None:
         (b"X-Accel-Buffering", b"yes"),
     ]
     assert for_client([(b"content-type", b"text/html")]) == [(b"content-type", b"text/html")]
+
+
+def test_forwarded_addresses_that_connection_names_end_here() -> None:
+    headers = [(b"Connection", b"x-forwarded-for"), (b"X-Forwarded-For", b"10.0.0.9")]
+    assert for_upstream(headers, client="10.0.0.1") == [(b"x-forwarded-for", b"10.0.0.1")]
