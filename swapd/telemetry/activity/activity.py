@@ -164,6 +164,10 @@ class Activity:
                     break
             assert self._store is not None
             await self._do(self._store.close)
+        if patience.cancelled_caught:
+            # Whoever holds the file up may hold up its closing, too: nobody waits for that.
+            assert self._store is not None
+            trio.lowlevel.start_thread_soon(self._store.close, lambda outcome: None)
         if self._waiting:
             _log.error("swapd ends: %d requests are not remembered", len(self._waiting))
 

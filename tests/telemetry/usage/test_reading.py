@@ -7,6 +7,7 @@ import json
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from http import HTTPStatus
 
 import brotli
 import pytest
@@ -102,7 +103,7 @@ def test_every_success_is_read(status: int) -> None:
         (400, b'{"error": " bad request "}', "bad request"),
         (400, b'{"message": "nope", "detail": "other"}', "nope"),
         (404, b'{"detail": "oops"}', "oops"),
-        (422, b'{"detail": [{"msg": "a"}]}', "422 Unprocessable Entity"),
+        (422, b'{"detail": [{"msg": "a"}]}', f"422 {HTTPStatus(422).phrase}"),
         (500, b'{"error": {"code": 42}}', "500 Internal Server Error"),
         (500, b'{"error": {"message": " "}, "detail": "why"}', "why"),
         (502, b"<h1>Bad Gateway</h1>", "502 Bad Gateway"),
