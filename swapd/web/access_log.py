@@ -114,11 +114,11 @@ class Access:
             "request_id": request_id(scope),
             "client": address,
             "method": _method(scope),
-            "path": _quoted(scope["path"]),
+            "path": _printable(scope["path"]),
             "protocol": f"HTTP/{scope['http_version']}",
             "status": self.status,
             "size": self._size,
-            "user_agent": _quoted(agent),
+            "user_agent": _printable(agent),
             "duration_ms": round(self._seconds * 1000, 3),
         }
         if self._ended:
@@ -161,16 +161,17 @@ def who_asks(client: tuple[str, int] | None, headers: Iterable[Header]) -> tuple
     return address, agent.decode("latin-1")
 
 
-def _quoted(text: str) -> str:
-    """Return ``text`` so that it can stand between quotes in one line (rule 2)."""
+def _printable(text: str) -> str:
+    """Return ``text``, not too long, in which nothing means something to a terminal (rule 2)."""
     if len(text) > _MOST_CHARS:
         text = text[:_MOST_CHARS] + "…"
-    if text.isprintable() and '"' not in text and "\\" not in text:
+    if text.isprintable():
         return text
-    return "".join(_shown(char) for char in text)
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
-def _shown(char: str) -> str:
-    if char in '"\\':
-        return "\\" + char
-    return char if char.isprintable() else repr(char)[1:-1]
+def _quoted(text: str) -> str:
+    """Return ``text`` so that it can stand between quotes in one line (rule 2)."""
+    if text.isprintable() and len(text) <= _MOST_CHARS and '"' not in text and "\\" not in text:
+        return text
+    return _printable(text.replace("\\", "\\\\").replace('"', '\\"'))

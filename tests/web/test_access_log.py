@@ -236,3 +236,8 @@ def test_a_record_of_this_log_is_what_logging_itself_would_make(
     assert {name: quick[name] for name in alike} == {name: usual[name] for name in alike}
     assert 0 <= usual["created"] - quick["created"] < 60
     assert quick["msecs"] == int(quick["created"] % 1 * 1000)
+
+
+def test_programs_get_the_very_words_without_the_quoting_of_a_line() -> None:
+    told = Access(scope_of('/a"b\\c', [(b"user-agent", b'x "y" \\')]), 0.1, 200, 1, None).fields()
+    assert (told["path"], told["user_agent"]) == ('/a"b\\c', 'x "y" \\')
