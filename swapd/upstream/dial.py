@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import socket
@@ -72,12 +73,12 @@ async def _connected(address: str, port: int) -> socket.socket:
     try:
         made.setblocking(False)
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
-            made.connect((address, port))
-        except BlockingIOError:
+        error = made.connect_ex((address, port))
+        if error == errno.EINPROGRESS:
             await trio.lowlevel.wait_writable(made)
-            if error := made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                raise OSError(error, os.strerror(error)) from None
+            error = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            raise OSError(error, os.strerror(error))
     except BaseException:
         made.close()
         raise

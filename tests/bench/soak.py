@@ -16,6 +16,8 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -56,6 +58,19 @@ class Load:
     began: float = field(default_factory=time.monotonic)
     over: threading.Event = field(default_factory=threading.Event)
     outcomes: Counter[str] = field(default_factory=Counter)
+
+    @contextmanager
+    def put_on(self) -> Iterator[None]:
+        """Have all clients ask for the length of the block."""
+        clients = [threading.Thread(target=self.ask_on, args=(seed,)) for seed in range(CLIENTS)]
+        for client in clients:
+            client.start()
+        try:
+            yield
+        finally:
+            self.over.set()
+            for client in clients:
+                client.join()
 
     def ask_on(self, seed: int) -> None:
         """Be one client until it is over."""
@@ -154,21 +169,14 @@ async def _under_load(
     running: Running, tasks: Path, minutes: float, rate: float, swap_every: float
 ) -> tuple[list[Kept], Load]:
     load = Load(running.port, rate, swap_every)
-    clients = [threading.Thread(target=load.ask_on, args=(seed,)) for seed in range(CLIENTS)]
-    for client in clients:
-        client.start()
     table: list[Kept] = []
     say(" minute memory MiB  descriptors  threads  tasks  processes")
-    try:
+    with load.put_on():
         while (time.monotonic() - load.began) / 60 < minutes:
             await trio.sleep(10)
             table.append(kept(running, tasks, load.began))
             if len(table) % 6 == 0:
                 say(str(table[-1]))
-    finally:
-        load.over.set()
-        for client in clients:
-            await trio.to_thread.run_sync(client.join)
     return table, load
 
 
