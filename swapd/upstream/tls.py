@@ -23,6 +23,8 @@ def trusted() -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     context.options |= ssl.OP_NO_RENEGOTIATION  # what is sent would have to wait for what comes
+    # Early releases of Python 3.11 have a cut look like an end, if they are not told otherwise.
+    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
     return context
 
 
@@ -33,6 +35,7 @@ class TlsSocket:
         """Made by ``secured`` alone."""
         self._tls = tls
         self._peeked = b""
+        self._broken: OSError | None = None
 
     def fileno(self) -> int:
         return self._tls.fileno()
@@ -60,8 +63,12 @@ class TlsSocket:
         try:
             while len(data) < size and (piece := self._read(size - len(data))):
                 data += piece
-        except OSError:
-            if not data:  # else it comes again when there is nothing to return
+        except BlockingIOError:
+            if not data:
+                raise
+        except OSError as error:
+            self._broken = error  # not every TLS library says it twice
+            if not data:
                 raise
         return data
 
@@ -72,6 +79,8 @@ class TlsSocket:
         self._tls.close()
 
     def _read(self, size: int) -> bytes:
+        if self._broken is not None:
+            raise self._broken
         try:
             return self._tls.recv(size)
         except ssl.SSLWantReadError as error:

@@ -28,9 +28,17 @@ _STEPS = 8
 #: A string that is longer, and not yet at its end, is no name that is looked for.
 _NAME_BYTES = 64
 
-_STRING_REST = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
-_TOKEN = re.compile(rb'[^"{}\[\]]*+(?:"((?:[^"\\]++|\\.)*+)"|([{}\[\]]))', re.DOTALL)
-_TO_BRACKET = re.compile(rb'(?:[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
+# None of these has to go back: nothing that ends one part of them can be in the part before.
+# Possessive quantifiers would say so, but some releases of Python 3.11 get those wrong.
+_STRING_REST = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
+_TOKEN = re.compile(
+    rb'[^"{}\[\]]*(?:"([^"\\]*(?:\\.[^"\\]*)*)"|([{}\[\]]))',
+    re.DOTALL,
+)
+_TO_BRACKET = re.compile(
+    rb'[^"{}\[\]]*(?:"[^"\\]*(?:\\.[^"\\]*)*"[^"{}\[\]]*)*',
+    re.DOTALL,
+)
 
 
 class Scanner:
