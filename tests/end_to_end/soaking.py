@@ -75,7 +75,17 @@ class Witness:
             self.seq = json.loads(await websocket.get_message())["seq"]
             task_status.started()
             while True:
-                self._hear(json.loads(await websocket.get_message()))
+                message = json.loads(await websocket.get_message())
+                if message["type"] == "snapshot":
+                    self._compare(message)
+                else:
+                    self._hear(message)
+
+    def _compare(self, snapshot: dict[str, Any]) -> None:
+        """Hold what a reload tells anew against what was told before."""
+        assert snapshot["seq"] == self.seq, snapshot
+        for shown in snapshot["models"]:
+            assert shown["state"] == self.states.get(shown["model"], "stopped"), snapshot
 
     def _hear(self, change: dict[str, Any]) -> None:
         model, old, new, pid = (change[key] for key in ("model", "old", "new", "pid"))
