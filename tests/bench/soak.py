@@ -34,10 +34,9 @@ CLIENTS = 20
 #: Minutes that caches and rings may take to fill.
 WARM = 5.0
 
-#: What the memory may grow by in the ten minutes between the first third after that and the last,
-#: in MiB.  At 100 requests a second one small object kept of each would be more.  What remembers
-#: the newest transitions, and the machine's last hour, is still filling then.
-MAY_GROW = 3.0
+#: What the memory may grow by after that, in MiB.
+MAY_GROW = 1.5
+
 
 CONFIGURATION = configuration(
     {"alpha": fake("alpha"), "beta": fake("beta"), "stays": fake("stays")},
