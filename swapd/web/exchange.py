@@ -101,15 +101,18 @@ class Exchange:
 
     async def feed(self, piece: bytes) -> None:
         """Take the next ``piece`` of the body; wait while nobody reads it (rule 3)."""
-        if self._listener is not None:
-            self.lacks -= len(piece)
-            await self._listener.take(piece, more=self.lacks > 0)
-            return
-        while len(self._inbox) >= _PIECES and not (self._is_left or self._is_over):
+        while self._listener is None and self._has_no_room():
             self._room = trio.Event()
             await self._room.wait()
         self.lacks -= len(piece)
-        self._tell({"type": "http.request", "body": piece, "more_body": self.lacks > 0})
+        more = self.lacks > 0
+        if self._listener is not None:  # now; it may have come while there was no room
+            await self._listener.take(piece, more=more)
+        else:
+            self._tell({"type": "http.request", "body": piece, "more_body": more})
+
+    def _has_no_room(self) -> bool:
+        return len(self._inbox) >= _PIECES and not (self._is_left or self._is_over)
 
     def leave(self) -> None:
         """Note that the client has left.  Doing so again does nothing."""

@@ -16,13 +16,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run each test of a module that uses one of those once on each transport."""
     used = {getattr(value, "__module__", "") for value in vars(metafunc.module).values()}
     if used & _OPENS:
-        metafunc.fixturenames.append("transport")
         metafunc.parametrize("transport", ("fast", "plain"), indirect=True)
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def transport(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Have everything served by one transport."""
-    raw.is_fast = request.param == "fast"
-    yield request.param
+    """Have everything served by one transport: the fast one, unless the test has them both.
+
+    For every test, as pytest drops a fixture that a test neither asks for nor gets by itself.
+    """
+    chosen: str = getattr(request, "param", "fast")
+    raw.is_fast = chosen == "fast"
+    yield chosen
     raw.is_fast = True

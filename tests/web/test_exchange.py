@@ -136,6 +136,39 @@ async def test_a_body_that_nobody_reads_waits(nursery: trio.Nursery) -> None:
     assert taken == 1000
 
 
+class Heard:
+    """Notes what it hears, each piece after a while, as if a disk took it."""
+
+    def __init__(self) -> None:
+        self.pieces: list[tuple[bytes, bool]] = []
+
+    async def take(self, piece: bytes, *, more: bool) -> None:
+        await trio.lowlevel.checkpoint()
+        self.pieces.append((piece, more))
+
+    def left(self) -> None:
+        raise AssertionError
+
+
+async def test_a_listener_that_comes_late_hears_the_piece_that_waited(
+    nursery: trio.Nursery,
+) -> None:
+    _, exchange = begun(method=b"POST", head=b"content-length: 12\r\n")
+
+    async def feed() -> None:
+        for number in range(12):
+            await exchange.feed(b"%x" % number)
+
+    nursery.start_soon(feed)
+    await wait_all_tasks_blocked()
+    assert exchange.lacks == 2  # no room for more
+    heard = Heard()
+    await exchange.listen(heard)
+    await wait_all_tasks_blocked()
+    assert b"".join(piece for piece, _ in heard.pieces) == b"0123456789ab"
+    assert [more for _, more in heard.pieces] == [True] * 11 + [False]
+
+
 async def test_who_left_is_told_before_what_is_still_to_be_read() -> None:
     line, exchange = begun(method=b"POST", head=b"content-length: 9\r\n")
     await exchange.feed(b"x")

@@ -13,7 +13,8 @@ from trio.testing import wait_all_tasks_blocked
 from swapd.web.client import Client
 from swapd.web.connection import Web
 from swapd.web.exchange import exchange_of
-from tests.web.raw import answering, receive_until, request, rest, serving, upload
+from tests.web.raw import answering, receive_until, rest, serving, upload
+from tests.web.raw import request as request_of
 
 
 def telling() -> Web:
@@ -29,10 +30,11 @@ def telling() -> Web:
     return answering(relay)
 
 
-PLAIN = request("/", method=b"POST", head=b"content-length: 3\r\n") + b"abc"
+PLAIN = request_of("/", method=b"POST", head=b"content-length: 3\r\n") + b"abc"
 LAST = upload("/", b"abc")
 CHUNKED = (
-    request("/", method=b"POST", head=b"transfer-encoding: chunked\r\n") + b"3\r\nabc\r\n0\r\n\r\n"
+    request_of("/", method=b"POST", head=b"transfer-encoding: chunked\r\n")
+    + b"3\r\nabc\r\n0\r\n\r\n"
 )
 
 
@@ -52,6 +54,16 @@ async def test_each_request_of_a_connection_is_served_by_who_can(transport: str)
             said.append((await receive_until(client, b"."))[-6:])
     expected = [b"fast..", b"plain.", b"fast..", b"plain.", b"fast.."]
     assert said == (expected if transport == "fast" else [b"plain."] * 5)
+
+
+async def test_what_does_not_ask_for_a_transport_is_run_on_both(
+    request: pytest.FixtureRequest,
+) -> None:
+    """As nearly all tests of this floor; pytest tells what it meant to run it on."""
+    named = request.node.callspec.params["transport"]
+    async with serving(telling()) as served:
+        answer = await served.ask(LAST)
+    assert answer.endswith(b"fast.." if named == "fast" else b"plain.")
 
 
 async def test_a_hypercorn_that_the_fast_transport_does_not_know_is_served_by_the_plain_one(
