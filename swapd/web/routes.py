@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-#: Their body names the model.
-_POST = frozenset(
+#: The routes whose body names the model, which are asked by POST.
+NAMED_IN_BODY = frozenset(
     {
         "/v1/chat/completions",
         "/v1/completions",
@@ -40,8 +40,8 @@ _POST = frozenset(
     }
 )
 
-#: Their query names the model.
-_GET = frozenset({"/v1/audio/voices", "/sdapi/v1/loras", "/props"})
+#: Those whose query names it, which are asked by GET.
+NAMED_IN_QUERY = frozenset({"/v1/audio/voices", "/sdapi/v1/loras", "/props"})
 
 _SLASH = re.compile(rb"%2f", re.IGNORECASE)
 
@@ -58,13 +58,13 @@ def methods_of(path: str, raw_path: bytes) -> tuple[str, ...]:
     """
     if b"%" in raw_path and _SLASH.search(raw_path):
         return ()
-    by_query = ("GET", "HEAD") if path in _GET else ()
-    return (*by_query, "POST") if path in _POST else by_query
+    by_query = ("GET", "HEAD") if path in NAMED_IN_QUERY else ()
+    return (*by_query, "POST") if path in NAMED_IN_BODY else by_query
 
 
 def is_metered(method: str, path: str) -> bool:
     """Tell whether a request to a model is remembered; ``path`` is that of a model's server too."""
-    return method == "POST" and (path in _POST or path in _GET)
+    return method == "POST" and (path in NAMED_IN_BODY or path in NAMED_IN_QUERY)
 
 
 def upstream_path(path: str, raw_path: bytes) -> bytes:
