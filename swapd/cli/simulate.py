@@ -95,17 +95,14 @@ def simulate(
     max_wait: float | None,
     as_json: bool,
 ) -> None:
-    r"""Tell how long requests would wait, without starting anything.
+    """Tell how long requests would wait, without starting anything.
 
     Plays a trace of requests to swapd's own scheduler in virtual time: hours in seconds.
-    Each request comes at `arrival` and takes `service` seconds once it is served. As CSV:
+    Each request comes at `arrival` and takes `service` seconds once it is served.
 
-    \b
-        arrival,model,service
-        0,qwen,12.5
-        1.5,gemma,8
-
-    As JSON Lines: {"arrival": 0, "model": "qwen", "service": 12.5}. Other fields are passed over.
+    As CSV a trace begins with the line arrival,model,service, and goes on with such as
+    0,qwen,12.5. As JSON Lines: {"arrival": 0, "model": "qwen", "service": 12.5}. Other fields are
+    passed over.
     """
     from swapd.policy.naming import names_of
     from swapd.policy.policies import policy_of

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from swapd.web.create_app import create_app
-from swapd.web.routes import NAMED_IN_QUERY, NAMED_IN_BODY
+from swapd.web.routes import NAMED_IN_BODY, NAMED_IN_QUERY
 from tests.web.floor import floor, get
 
 API = Path(__file__).parents[2] / "docs" / "api.md"

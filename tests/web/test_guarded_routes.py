@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from swapd.web.create_app import create_app
-from swapd.web.routes import NAMED_IN_QUERY, NAMED_IN_BODY
+from swapd.web.routes import NAMED_IN_BODY, NAMED_IN_QUERY
 from tests.web.floor import Floor, floor, get
 from tests.web.raw import OPEN_WEBSOCKET
 
