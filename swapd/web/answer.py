@@ -43,7 +43,7 @@ class Answer:
         self._send = send
         self._mark = mark
         self._connection = connection_of(scope)
-        self._is_sent_whole = exchange_of(scope) is not None
+        self._exchange = exchange_of(scope)
         self._owed: int | None = None
         self._ends_by_closing = False
         self.began = False
@@ -55,20 +55,40 @@ class Answer:
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send ``message``; note what it says about the answer's end."""
-        await trio.lowlevel.checkpoint_if_cancelled()
         if message["type"] == "http.response.start":
-            headers = self._mark(self.scope, list(message["headers"]))
-            message["headers"] = headers
-            self._note_head(message["status"], headers)
+            await self.begin(message["status"], list(message["headers"]))
         elif message["type"] == "http.response.body":
-            self._note_body(len(message.get("body", b"")), message.get("more_body", False))
+            await self.write(message.get("body", b""), more=message.get("more_body", False))
+        else:
+            await self._send_whole(message)
+
+    async def begin(self, status: int, headers: Sequence[Header], *, more: bool = False) -> None:
+        """Send the head; with the first piece of the body if there is ``more`` at once."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        headers = self._mark(self.scope, headers)
+        self._note_head(status, headers)
+        if self._exchange is not None:
+            await self._exchange.begin(status, headers, more=more)
+        else:
+            await self._send_whole(
+                {"type": "http.response.start", "status": status, "headers": headers}
+            )
+
+    async def write(self, data: bytes, *, more: bool) -> None:
+        """Send a piece of the body, which is the last unless there is ``more``."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._note_body(len(data), more)
         if self.complete and self._connection is not None:
             # Its client may leave; its handler may still finish.  After this send the next
             # request may have begun already.
             self._connection.busy = False
-        if self._is_sent_whole:
-            await self._send(message)
-            return
+        if self._exchange is not None:
+            await self._exchange.write(data, more=more)
+        else:
+            await self._send_whole({"type": "http.response.body", "body": data, "more_body": more})
+
+    async def _send_whole(self, message: ASGISendEvent) -> None:
+        await trio.lowlevel.checkpoint_if_cancelled()
         with trio.CancelScope(shield=True):  # rule 2; whoever cuts the connection ends the wait
             await self._send(message)
 

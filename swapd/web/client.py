@@ -20,6 +20,9 @@ from swapd.web.request_log import settle_departure
 #: Hypercorn frames an answer itself; what the upstream's hop used is not repeated.
 _FRAMING = frozenset({b"transfer-encoding", b"connection", b"keep-alive"})
 
+#: An answer with one of these takes nothing more than it has.
+_FIXING = frozenset({b"content-length", b"content-encoding"})
+
 
 class Client:
     """The other side of one request to a model: gives the body, takes the answer.
@@ -91,22 +94,19 @@ class Client:
 
         If there is ``more`` to be written at once, it may go out with that.
         """
-        if more and (exchange := exchange_of(self._answer.scope)):
-            exchange.hold_head()
-        lower = [(name.lower(), value) for name, value in headers]
-        sent = [header for header in lower if header[0] not in _FRAMING]
+        sent = [(key, value) for name, value in headers if (key := name.lower()) not in _FRAMING]
         self.takes_events = _takes_events(sent)
-        await self._answer.send({"type": "http.response.start", "status": status, "headers": sent})
+        await self._answer.begin(status, sent, more=more)
 
     async def write(self, data: bytes) -> None:
         """Send a piece of the answer; waits for as long as the client does not read."""
         if self.takes_events:
             self.last_piece = data
-        await self._answer.send({"type": "http.response.body", "body": data, "more_body": True})
+        await self._answer.write(data, more=True)
 
     async def finish(self) -> None:
         """End the answer as a whole one."""
-        await self._answer.send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self._answer.write(b"", more=False)
 
     async def abort(self) -> None:
         """End the answer so that no client takes it for a whole one; its handler returns then."""
@@ -173,7 +173,10 @@ class Client:
 
 def _takes_events(headers: Sequence[Header]) -> bool:
     """Tell whether plain text can be added: the length is open, and nothing is encoded."""
-    fields = dict(headers)
-    if not fields.get(b"content-type", b"").lower().startswith(b"text/event-stream"):
-        return False
-    return not fields.keys() & {b"content-length", b"content-encoding"}
+    is_stream = False
+    for name, value in headers:
+        if name in _FIXING:
+            return False
+        if name == b"content-type":
+            is_stream = value.lower().startswith(b"text/event-stream")
+    return is_stream

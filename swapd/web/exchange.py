@@ -21,7 +21,6 @@ from hypercorn.typing import (
     ASGIReceiveEvent,
     ASGISendEvent,
     ConnectionState,
-    HTTPResponseStartEvent,
     HTTPScope,
 )
 
@@ -85,7 +84,6 @@ class Exchange:
         self._news: trio.Event | None = None
         self._room: trio.Event | None = None
         self._head_bytes = b""
-        self._holds_head = False
         self._is_chunked = False
         self._has_body = True
         self._owed: int | None = None
@@ -160,26 +158,38 @@ class Exchange:
         """Send ``message``, of which None is the end of the app."""
         if message is None:
             await self._end()
-        elif self._is_left:
-            await trio.lowlevel.checkpoint()  # whoever goes on sending must not hold up others
-        elif message["type"] == "http.response.body" and self._state is _State.ANSWERING:
-            await self._send_body(message.get("body", b""), more=message.get("more_body", False))
-        elif message["type"] == "http.response.start" and self._state is _State.ASKED:
-            self._begin(message)
-            if not self._holds_head:
-                await self._flush()
+        elif message["type"] == "http.response.body":
+            await self.write(message.get("body", b""), more=message.get("more_body", False))
+        elif message["type"] == "http.response.start":
+            await self.begin(message["status"], message["headers"])
         else:
-            raise RuntimeError(f"unexpected {message['type']} when {self._state.name}")
+            raise RuntimeError(f"unexpected {message['type']}")
 
-    def hold_head(self) -> None:
-        """Have the head of the answer wait for the first piece, which is written at once."""
-        self._holds_head = True
+    async def begin(self, status: int, headers: Iterable[Header], *, more: bool = False) -> None:
+        """Send the head of the answer; with its first piece if there is ``more`` at once."""
+        if self._is_left:
+            await trio.lowlevel.checkpoint()  # whoever goes on sending must not hold up others
+            return
+        if self._state is not _State.ASKED:
+            raise RuntimeError(f"a second head when {self._state.name}")
+        self._begin(status, headers)
+        if not more:
+            head, self._head_bytes = self._head_bytes, b""
+            await self._put(head)
 
-    def _begin(self, message: HTTPResponseStartEvent) -> None:
-        status = message["status"]
+    async def write(self, data: bytes, *, more: bool) -> None:
+        """Send a piece of the answer, which is the last unless there is ``more``."""
+        if self._is_left:
+            await trio.lowlevel.checkpoint()
+            return
+        if self._state is not _State.ANSWERING:
+            raise RuntimeError(f"a piece of an answer when {self._state.name}")
+        await self._write(data, more=more)
+
+    def _begin(self, status: int, headers: Iterable[Header]) -> None:
         is_empty = status in _WITHOUT_BODY
         self._has_body = not is_empty and self._head.method != "HEAD"
-        lines = [b"HTTP/1.1 %d " % status, *self._fields(message["headers"])]
+        lines = [b"HTTP/1.1 %d " % status, *self._fields(headers)]
         if self._owed is None and not is_empty:
             self._is_chunked = True
             lines.append(b"transfer-encoding: chunked")
@@ -203,11 +213,7 @@ class Exchange:
                 continue  # that of this hop is decided here
             yield name + b": " + value.strip()
 
-    async def _flush(self) -> None:
-        head, self._head_bytes = self._head_bytes, b""
-        await self._put(head)
-
-    async def _send_body(self, data: bytes, *, more: bool) -> None:
+    async def _write(self, data: bytes, *, more: bool) -> None:
         framed = self._framed(bytes(data)) if data and self._has_body else b""
         if self._head_bytes:
             framed, self._head_bytes = self._head_bytes + framed, b""

@@ -104,8 +104,7 @@ async def test_a_head_waits_for_its_first_piece_only_when_told_to() -> None:
     await exchange.send(start(LENGTH))
     assert line.sent
     line, exchange = begun()
-    exchange.hold_head()
-    await exchange.send(start(LENGTH))
+    await exchange.begin(200, [LENGTH], more=True)
     assert not line.sent
     await exchange.send(body(b"a", more=True))
     assert line.sent.endswith(b"\r\n\r\na")
