@@ -1,8 +1,8 @@
 """Keeps the processes of one model, so that none outlives swapd.  Stdlib only; no swapd.
 
 This file is a program of its own.  swapd runs it once, as the *zygote*: a small interpreter that
-waits on a socket and, for every launch, forks a *warden*.  A launch takes some 5 ms this way and
-2 MB of memory of its own; with a fresh interpreter for each it would be 30 ms and twice as much.
+waits on a socket and, for every launch, forks a *warden*.  A launch takes some ms this way and
+2 to 4 MB of memory of its own; a fresh interpreter for each would take tens of ms and more memory.
 
     swapd ── socket ── zygote                     forks wardens, knows nothing of them afterwards
       └──── socket ── warden ── model ── …        one per process that swapd launches

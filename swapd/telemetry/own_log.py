@@ -1,6 +1,7 @@
 """swapd's own log: whatever is said by ``logging`` in this process goes one way, through here.
 
-Rule 1: no key that the configuration holds is ever written, whoever says it.
+Rule 1: no key that the configuration holds is ever written, whoever says it; but for the shortest,
+    for other words would be taken for those.
 Rule 2: what other libraries say is written from a warning on: some would tell what they handle.
 """
 

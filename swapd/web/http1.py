@@ -1,7 +1,7 @@
 """HTTP/1 and websockets as Hypercorn reads and writes them, with what it gets wrong set right.
 
-It knows no socket: what comes and goes is handed to it by web/connections.py.  Each rule cures a
-defect of Hypercorn 0.18, and has a test on raw sockets:
+It knows no socket: what comes and goes is handed to it by web/live_connection.py.  Each rule cures
+a defect of Hypercorn 0.18, and has a test on raw sockets:
 
 Rule 1: no HTTP/2.  Its streams have no backpressure and do not end when the answer fails.
 Rule 2: what is no request is told so, in an envelope that is not lost either.  An empty line

@@ -11,14 +11,10 @@ import openai
 import pytest
 import trio
 
-from swapd.testing import demo_server, tiny_models
-from swapd.testing.running import Running, configuration, run_swapd
+from swapd.testing.running import Running, run_swapd
+from tests.end_to_end import llama
 
-pytestmark = [
-    pytest.mark.real_process,
-    pytest.mark.real_llama,
-    pytest.mark.skipif(demo_server.why_not_here() is not None, reason="no llama.cpp server here"),
-]
+pytestmark = llama.MARKS
 
 #: Seconds that no step of these tests takes on a machine that works.
 LONG = 60
@@ -28,22 +24,13 @@ SENTENCES = {"a": "I am a.", "b": "This is b speaking.", "c": "Here comes c."}
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    for name, sentence in SENTENCES.items():
-        tiny_models.write_chat(folder / f"{name}.gguf", say=sentence, name=name)
-    tiny_models.write_embedding(folder / "embed.gguf")
-    return folder
+    return llama.write_models(tmp_path_factory.mktemp("models"), SENTENCES)
 
 
 @pytest.fixture
 async def swapd(tmp_path: Path, models: Path) -> AsyncIterator[Running]:
-    commands = {
-        name: f"{demo_server.real_server()} --host 127.0.0.1 --port ${{PORT}} --alias {name}"
-        f" -m {models / name}.gguf" + (" --embeddings" if name == "embed" else "")
-        for name in (*SENTENCES, "embed")
-    }
     with trio.fail_after(5 * LONG):
-        async with run_swapd(tmp_path, configuration(commands)) as running:
+        async with run_swapd(tmp_path, llama.serving(models, *SENTENCES)) as running:
             yield running
 
 

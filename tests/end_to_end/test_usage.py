@@ -10,14 +10,10 @@ from typing import Any
 import pytest
 import trio
 
-from swapd.testing import demo_server, tiny_models
-from swapd.testing.running import Running, configuration, run_swapd
+from swapd.testing.running import Running, run_swapd
+from tests.end_to_end import llama
 
-pytestmark = [
-    pytest.mark.real_process,
-    pytest.mark.real_llama,
-    pytest.mark.skipif(demo_server.why_not_here() is not None, reason="no llama.cpp server here"),
-]
+pytestmark = llama.MARKS
 
 #: Seconds that no test takes on a machine that works.
 LONG = 120
@@ -28,21 +24,13 @@ MESSAGES = [{"role": "user", "content": "hi"}]
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    tiny_models.write_chat(folder / "chat.gguf", say=SENTENCE, name="chat")
-    tiny_models.write_embedding(folder / "embed.gguf")
-    return folder
+    return llama.write_models(tmp_path_factory.mktemp("models"), {"chat": SENTENCE})
 
 
 @pytest.fixture
 async def swapd(tmp_path: Path, models: Path) -> AsyncIterator[Running]:
-    commands = {
-        name: f"{demo_server.real_server()} --host 127.0.0.1 --port ${{PORT}} --alias {name}"
-        f" -m {models / name}.gguf" + (" --embeddings" if name == "embed" else "")
-        for name in ("chat", "embed")
-    }
     with trio.fail_after(LONG):
-        async with run_swapd(tmp_path, configuration(commands)) as running:
+        async with run_swapd(tmp_path, llama.serving(models, "chat")) as running:
             yield running
 
 
