@@ -3,7 +3,8 @@
 Time is an argument: a fact comes with ``now`` (seconds on a monotonic clock), a WakeAt asks.
 
 Rule 1: everything that decides lives on this floor; the supervisor only obeys.
-Rule 2: a fact is recorded first, then the whole queue is walked, oldest first.
+Rule 2: a fact is recorded first, then the whole queue is walked, oldest first.  Where that would
+    come to nothing new, it is left out (policy/calm.py).
 Rule 3: a busy model is never stopped to make room; only its owner's unload cuts it.
 Rule 4: whatever names a generation that is over is ignored.
 
@@ -22,7 +23,8 @@ from typing import assert_never
 
 from swapd.ids import ModelId, Ticket
 from swapd.policy import refusals
-from swapd.policy.effects import Admit, Complete, Effect, Refusal, Refuse, Revoke, WakeAt
+from swapd.policy.calm import Calm, calm
+from swapd.policy.effects import Admit, Complete, Effect, Refusal, Refuse
 from swapd.policy.eviction import EvictionPolicy
 from swapd.policy.explaining import Explanation, explain
 from swapd.policy.facts import (
@@ -47,7 +49,7 @@ from swapd.policy.queue import Place, queue_of
 from swapd.policy.restarts import Chance, no_chance
 from swapd.policy.seats import Rules, Seat, Terms, Want
 from swapd.policy.swaps import Swaps
-from swapd.policy.turns import Plan, next_time, plan
+from swapd.policy.turns import Plan, plan, wake
 
 
 class Scheduler:
@@ -75,6 +77,7 @@ class Scheduler:
         self._waiting: dict[Ticket, Seat] = {}
         self._serving: dict[Ticket, Seat] = {}
         self._ending = False
+        self._calm: Calm | None = None  # if it is known to be one
 
     def state(self, model: ModelId) -> ModelState:
         """Tell where ``model`` is in its life, as far as facts have said."""
@@ -116,7 +119,18 @@ class Scheduler:
 
     def handle(self, fact: Fact, *, now: float) -> list[Effect]:
         """Record ``fact`` and return all that can be done now, in order."""
+        if (effects := self._at_once(fact, now)) is not None:
+            return effects
+        self._calm = None
         return [*self._record(fact, now), *self._advance(now)]
+
+    def _at_once(self, fact: Fact, now: float) -> list[Effect] | None:
+        """Return what ``fact`` comes to if that needs no thought."""
+        if not isinstance(fact, (RequestArrived, RequestFinished)):
+            return None
+        if self._calm is None and not self._waiting:
+            self._calm = calm(self._places, self._rules, self._serving)
+        return self._calm.answer(fact, now) if self._calm else None
 
     # -- what happened -----------------------------------------------------------------
 
@@ -184,10 +198,8 @@ class Scheduler:
         return not served or seat.model in doomed
 
     def _release(self, ticket: Ticket, now: float) -> None:
-        seat = self._serving.pop(ticket, None)
-        if seat and ticket in seat.serving:  # else it was served by a generation that is over
-            seat.serving.remove(ticket)
-            seat.idle_since = now
+        if seat := self._serving.pop(ticket, None):
+            seat.release(ticket, now)
 
     def _record_life(
         self, fact: ModelReady | ModelFailing | ModelStuck | ModelStopped, now: float
@@ -203,7 +215,7 @@ class Scheduler:
                 seat.state = ModelState.STOPPING
             case ModelStuck(why=why):
                 seat.state, seat.stuck = ModelState.STOPPING, why
-                yield from self._cut(seat, refusals.is_stuck(seat.model, why))
+                yield from seat.cut(refusals.is_stuck(seat.model, why))
             case ModelStopped():
                 yield from self._record_stopped(seat, fact, now)
 
@@ -243,11 +255,7 @@ class Scheduler:
     def _send_away(self, seat: Seat, refusal: Refusal) -> Iterator[Effect]:
         """Refuse who waits and cut who is served."""
         yield from self._refuse_all(seat, refusal)
-        yield from self._cut(seat, refusal)
-
-    def _cut(self, seat: Seat, refusal: Refusal) -> Iterator[Effect]:
-        for ticket in sorted(seat.serving):
-            yield Revoke(ticket, refusal)
+        yield from seat.cut(refusal)
 
     def _reconfigure(self, new: Reconfigured) -> Iterator[Effect]:
         self._places.policy, self._rules = new.policy, new.rules
@@ -275,8 +283,8 @@ class Scheduler:
             yield from self._turn_away()
         elif self._waiting or self._swaps.are_under_way:
             yield from self._swaps.advance(self._plan(now), self._unloads.held(), now)
-        yield from self._unload_idle(seats, now)
-        yield from self._wake(seats, now)
+        yield from [seat.stop(Reason.TTL) for seat in seats if seat.is_expired(now)]
+        yield from wake(seats, self._rules, now)
 
     def _concerned(self) -> list[Seat]:
         """Return whose time or turn may have come: not who is stopped and wanted by nobody."""
@@ -289,7 +297,7 @@ class Scheduler:
             if seat.leaving is None or not seat.is_loaded:
                 continue
             if seat.leave_by is not None and now >= seat.leave_by:
-                yield from self._cut(seat, refusals.drained_too_long(seat.model))
+                yield from seat.cut(refusals.drained_too_long(seat.model))
                 yield seat.stop(Reason.RELOAD)  # nobody else sets a limit
             elif not seat.serving:
                 yield seat.stop(seat.leaving)
@@ -335,13 +343,3 @@ class Scheduler:
         for seat in self._seats.values():
             if seat.state is not ModelState.STARTING:
                 yield from self._refuse_all(seat, refusals.shutting_down())
-
-    def _unload_idle(self, seats: Sequence[Seat], now: float) -> Iterator[Effect]:
-        for seat in seats:
-            if seat.expires_at is not None and seat.expires_at <= now:
-                yield seat.stop(Reason.TTL)
-
-    def _wake(self, seats: Sequence[Seat], now: float) -> Iterator[WakeAt]:
-        when = next_time(seats, self._rules, now)
-        if when is not None:
-            yield WakeAt(when)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from swapd.ids import Generation, ModelId, Ticket
-from swapd.policy.effects import StartModel, StopModel
+from swapd.policy.effects import Refusal, Revoke, StartModel, StopModel
 from swapd.policy.life import ModelState, Reason
 from swapd.policy.restarts import STABLE, Chance, Failures
 
@@ -113,6 +113,11 @@ class Seat:
             return None
         return self.idle_since + self.terms.ttl
 
+    def is_expired(self, now: float) -> bool:
+        """Tell whether it has idled for too long."""
+        when = self.expires_at
+        return when is not None and when <= now
+
     @property
     def is_loaded(self) -> bool:
         """Whether there is a process that nobody stops yet."""
@@ -164,6 +169,12 @@ class Seat:
         del self.wants[ticket]
         self.turn.discard(ticket)
 
+    def release(self, ticket: Ticket, now: float) -> None:
+        """Serve ``ticket`` no more, unless a generation served it that is over."""
+        if ticket in self.serving:
+            self.serving.remove(ticket)
+            self.idle_since = now
+
     def retire(self, reason: Reason, by: float | None) -> None:
         """Admit nobody any more and stop when idle, or at clock time ``by``, if that is sooner."""
         self.leaving = self.leaving or reason
@@ -173,6 +184,10 @@ class Seat:
         """Note that ``victim`` is stopped for this one, and whom that has displaced itself."""
         loses = victim.state is ModelState.READY or victim.is_restored
         self.displaced |= {victim.model} if loses else victim.displaced
+
+    def cut(self, refusal: Refusal) -> list[Revoke]:
+        """Cut whoever is served."""
+        return [Revoke(ticket, refusal) for ticket in sorted(self.serving)]
 
     def stop(self, reason: Reason, why: str | None = None) -> StopModel:
         """End the present generation; ``why`` is for people."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 
 from swapd.ids import ModelId, Ticket
+from swapd.policy.effects import WakeAt
 from swapd.policy.life import ModelState
 from swapd.policy.seats import Rules, Seat
 
@@ -70,6 +71,12 @@ def next_time(seats: Iterable[Seat], rules: Rules, now: float) -> float | None:
             if when is not None and (first is None or when < first):
                 first = when
     return first
+
+
+def wake(seats: Iterable[Seat], rules: Rules, now: float) -> list[WakeAt]:
+    """Ask to be woken when time alone changes something next, if it does."""
+    when = next_time(seats, rules, now)
+    return [] if when is None else [WakeAt(when)]
 
 
 def _overdue_at(seat: Seat, rules: Rules) -> float | None:

@@ -15,6 +15,7 @@ from swapd.ids import Generation, ModelId, Ticket
 from swapd.policy.effects import (
     Admit,
     Complete,
+    Effect,
     Refuse,
     Revoke,
     StartModel,
@@ -68,6 +69,13 @@ MATRICES: Mapping[str, Matrix] = {
 }
 
 
+class Thorough(Scheduler):
+    """Walks the whole queue for every fact, also where that goes without saying."""
+
+    def _at_once(self, fact: Fact, now: float) -> list[Effect] | None:
+        return None
+
+
 class AnyHistory(RuleBasedStateMachine):
     """Plays clients, an owner and processes in any order; the world answers when it likes."""
 
@@ -75,14 +83,21 @@ class AnyHistory(RuleBasedStateMachine):
         kind=st.sampled_from(sorted({*KINDS, *MATRICES})),
         max_wait=st.sampled_from([0.0, 8.0]),
         parallel=st.sampled_from([0, 1, 2]),
+        limit=st.sampled_from([0, 3]),
+        ttl=st.sampled_from([0.0, 5.0]),
+        max_queue=st.sampled_from([0, 2]),
     )
-    def begin(self, kind: str, max_wait: float, parallel: int) -> None:
-        self.bounds = Rules(max_wait=max_wait)
-        self.terms = Terms(ttl=5.0, parallel=parallel)
+    def begin(
+        self, kind: str, max_wait: float, parallel: int, limit: int, ttl: float, max_queue: int
+    ) -> None:
+        self.bounds = Rules(max_wait=max_wait, max_queue=max_queue)
+        self.terms = Terms(ttl=ttl, parallel=parallel, concurrency_limit=limit)
         self.kind = kind
         self.configured = set(MODELS)
         self.policy = self.make_policy()
-        self.scheduler = Scheduler(dict.fromkeys(MODELS, self.terms), self.policy, self.bounds)
+        terms = dict.fromkeys(MODELS, self.terms)
+        self.scheduler = Scheduler(terms, self.policy, self.bounds)
+        self.thorough = Thorough(terms, self.policy, self.bounds)
         self.now = 0.0
         self.tickets = 0
         self.requests: dict[Ticket, ModelId] = {}  # not finished yet
@@ -110,7 +125,9 @@ class AnyHistory(RuleBasedStateMachine):
 
     def feed(self, fact: Fact) -> None:
         self.wake_at = None
-        for effect in self.scheduler.handle(fact, now=self.now):
+        effects = self.scheduler.handle(fact, now=self.now)
+        assert effects == self.thorough.handle(fact, now=self.now), "decided otherwise at once"
+        for effect in effects:
             match effect:
                 case Admit(ticket, model, generation):
                     going = self.drains.keys() | self.softly
@@ -321,6 +338,8 @@ class AnyHistory(RuleBasedStateMachine):
 
     @invariant()
     def whoever_idles_will_be_woken(self) -> None:
+        if not self.terms.ttl:
+            return
         idle = self.ready.keys() - {model for model, _ in self.served.values()}
         if idle - {place.want.model for place in self.scheduler.queue(self.now)}:
             assert self.wake_at is not None

@@ -1,0 +1,128 @@
+"""What the scheduler decides without a walk over all models, and when it may not.
+
+That it comes to the same is held by ``test_histories``, in any history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+import pytest
+
+from swapd.ids import Generation, ModelId, Ticket
+from swapd.policy.effects import Admit, Effect, Refuse, StopModel, WakeAt
+from swapd.policy.eviction import Decision, GroupEviction
+from swapd.policy.facts import (
+    Fact,
+    ModelReady,
+    ModelStuck,
+    Reconfigured,
+    RequestArrived,
+    RequestFinished,
+    UnloadRequested,
+)
+from swapd.policy.life import Reason
+from swapd.policy.scheduler import Scheduler
+from swapd.policy.seats import Terms
+from swapd.testing.groups import group
+from swapd.testing.replay import replay
+
+A, B = ModelId("a"), ModelId("b")
+T1, T2, T3, T4 = (Ticket(number) for number in range(1, 5))
+G1 = Generation(1)
+
+
+class Questions(GroupEviction):
+    """Lets one model run at a time, and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__({"(default)": group("a", "b")})
+        self.asked = 0
+
+    def victims(self, target: ModelId, running: Set[ModelId]) -> Decision:
+        self.asked += 1
+        return super().victims(target, running)
+
+
+def told(scheduler: Scheduler, *facts: Fact, now: float = 0.0) -> list[Effect]:
+    """Return what all ``facts`` come to."""
+    return [effect for fact in facts for effect in scheduler.handle(fact, now=now)]
+
+
+def with_a_ready(policy: Questions, terms: Terms = Terms()) -> Scheduler:  # noqa: B008  frozen
+    scheduler = Scheduler(dict.fromkeys((A, B), terms), policy)
+    told(scheduler, RequestArrived(T1, A), ModelReady(A, G1), RequestFinished(T1))
+    return scheduler
+
+
+def two_ready(terms: Terms = Terms()) -> Scheduler:  # noqa: B008  frozen
+    together = GroupEviction({"g": group("a", "b", swap=False)})
+    scheduler = Scheduler(dict.fromkeys((A, B), terms), together)
+    told(scheduler, RequestArrived(T1, A), ModelReady(A, G1), RequestFinished(T1))
+    told(scheduler, RequestArrived(T2, B), ModelReady(B, G1), RequestFinished(T2))
+    return scheduler
+
+
+def test_a_request_for_a_ready_model_asks_nobody_for_its_place_again() -> None:
+    policy = Questions()
+    scheduler = with_a_ready(policy)
+    told(scheduler, RequestArrived(T2, A), RequestFinished(T2))
+    before = policy.asked
+    assert told(scheduler, RequestArrived(T3, A)) == [Admit(T3, A, G1)]
+    assert told(scheduler, RequestFinished(T3)) == []
+    assert policy.asked == before
+
+
+def test_the_end_of_a_request_is_when_its_model_begins_to_idle() -> None:
+    scheduler = with_a_ready(Questions(), Terms(ttl=10.0))
+    told(scheduler, RequestArrived(T2, A), now=2.0)
+    assert told(scheduler, RequestFinished(T2), now=5.0) == [WakeAt(15.0)]
+
+
+def test_a_request_keeps_swapd_awake_for_another_model_that_idles() -> None:
+    scheduler = two_ready(Terms(ttl=10.0))
+    assert told(scheduler, RequestArrived(T3, A), now=3.0) == [Admit(T3, A, G1), WakeAt(10.0)]
+    assert told(scheduler, RequestFinished(T3), now=4.0) == [WakeAt(10.0)]
+
+
+def test_a_request_that_comes_before_the_clock_finds_who_has_idled_for_too_long() -> None:
+    scheduler = two_ready(Terms(ttl=10.0))
+    stops = StopModel(B, G1, Reason.TTL)
+    assert told(scheduler, RequestArrived(T3, A), now=10.0) == [Admit(T3, A, G1), stops]
+
+
+@pytest.mark.parametrize("terms", [Terms(concurrency_limit=1), Terms(parallel=1)])
+def test_limits_hold_for_a_ready_model_with_nobody_waiting(terms: Terms) -> None:
+    scheduler = with_a_ready(Questions(), terms)
+    assert told(scheduler, RequestArrived(T2, A)) == [Admit(T2, A, G1)]
+    second = told(scheduler, RequestArrived(T3, A))
+    assert not any(isinstance(effect, Admit) for effect in second)
+    assert any(isinstance(effect, Refuse) for effect in second) is bool(terms.concurrency_limit)
+
+
+def test_somebody_else_who_waits_ends_the_calm() -> None:
+    replay(
+        with_a_ready(Questions()),
+        RequestArrived(T2, A),
+        Admit(T2, A, G1),
+        RequestArrived(T3, B),  # must wait for T2
+        RequestFinished(T2),
+        StopModel(A, G1, Reason.SWAP),
+        RequestArrived(T4, A),
+    )
+
+
+def test_who_is_about_to_leave_ends_it() -> None:
+    scheduler = with_a_ready(Questions())
+    told(scheduler, RequestArrived(T2, A), UnloadRequested(T4, (A,), drain=True))
+    assert told(scheduler, RequestArrived(T3, A)) == []
+    assert told(scheduler, RequestFinished(T2)) == [StopModel(A, G1, Reason.UNLOAD)]
+
+
+def test_what_is_in_the_way_for_ever_ends_it() -> None:
+    scheduler = two_ready()
+    told(scheduler, UnloadRequested(T3, (B,)), ModelStuck(B, G1, "it does not end"))
+    without_b = GroupEviction({"g": group("a", swap=False)})
+    told(scheduler, Reconfigured({A: Terms()}, without_b, frozenset(), drain_by=0.0))
+    (answer,) = told(scheduler, RequestArrived(T4, A))
+    assert isinstance(answer, Refuse)
