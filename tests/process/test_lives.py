@@ -16,7 +16,7 @@ from swapd.process.guardian import Guardian
 from swapd.process.health import Liveness, Probe
 from swapd.testing.running import free_ports
 from swapd.upstream.probe import Prober
-from tests.process.watching import Listener, commands_with, is_alive, python, wait_until_dead
+from tests.process.watching import Listener, commands_with, is_alive, python
 
 pytestmark = [
     pytest.mark.real_process,
@@ -42,14 +42,15 @@ while not heard:
 time.sleep(0.3)
 """
 
-#: Prints the pids of a child in its group that is deaf to SIGTERM; then goes on as told.
+#: Prints the pid of a child in its group that is deaf to SIGTERM, once it is; then goes on as told.
 HAS_CHILD = """
 import os, signal, sys
-pid = os.fork()
-if pid == 0:
+r, w = os.pipe()
+if os.fork() == 0:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.write(1, b"%d\\n" % os.getpid())
+    os.write(w, b"%d\\n" % os.getpid())
     signal.pause()
+os.write(1, os.read(r, 100))
 """
 
 #: The same, but the child has left session and group, and lets go of the log.
@@ -140,6 +141,11 @@ async def never() -> str | None:
     return None
 
 
+def offspring_of(life: Life) -> list[int]:
+    """Return the PIDs that the server has printed, which are those of what it has spawned."""
+    return [int(pid) for pid in life.witness.words.split()]
+
+
 async def test_exit_code_and_last_words_come_back(life: Life) -> None:
     life.begin(spec("print('no VRAM'); raise SystemExit(3)"), probe=never)
     assert await life.end() == "exited with code 3 before it was ready"
@@ -200,7 +206,8 @@ async def test_a_stop_sweeps_what_the_server_has_spawned(life: Life, offspring: 
 async def test_a_crash_sweeps_what_the_server_has_spawned(life: Life, offspring: str) -> None:
     life.begin(spec(offspring + CRASHES))
     assert await life.end() == "was killed by signal 11 (SIGSEGV)"
-    assert all(not is_alive(int(pid)) for pid in life.witness.words.split())
+    assert offspring_of(life)
+    assert not any(map(is_alive, offspring_of(life)))
 
 
 @pytest.mark.parametrize("offspring", [HAS_CHILD, HAS_DAEMON])
@@ -209,7 +216,8 @@ async def test_a_premature_exit_sweeps_what_the_server_has_spawned(
 ) -> None:
     life.begin(spec(offspring + EXITS), probe=never)
     assert await life.end() == "exited with code 3 before it was ready"
-    assert all(not is_alive(int(pid)) for pid in life.witness.words.split())
+    assert offspring_of(life)
+    assert not any(map(is_alive, offspring_of(life)))
 
 
 @pytest.mark.parametrize("end", [WAITS, CRASHES])
@@ -224,7 +232,8 @@ async def test_even_a_daemon_that_flees_from_fork_to_fork_is_caught(life: Life, 
 async def test_a_server_that_forks_and_exits_is_over_when_its_leader_is(life: Life) -> None:
     life.begin(spec(HAS_CHILD + "signal.sigtimedwait([], 0.05); os._exit(0)"))
     assert await life.end() == "exited with code 0"
-    assert all(not is_alive(int(pid)) for pid in life.witness.words.split())
+    assert offspring_of(life)
+    assert not any(map(is_alive, offspring_of(life)))
 
 
 async def test_an_exit_is_noticed_though_a_grandchild_holds_the_log(life: Life) -> None:
@@ -243,7 +252,8 @@ async def test_a_start_that_takes_too_long_leaves_nothing(life: Life) -> None:
     why = await life.end()
     assert why == "not ready within 0.5 s: last answer of the health check: status 503"
     assert life.witness.story[1:] == [f"failing (start_failed): {why}", "exited -15"]
-    assert all(not is_alive(int(pid)) for pid in life.witness.words.split())
+    assert offspring_of(life)
+    assert not any(map(is_alive, offspring_of(life)))
 
 
 async def test_a_stop_command_is_awaited_and_heard(life: Life) -> None:
@@ -333,12 +343,10 @@ async def test_a_server_that_freezes_is_found_to_hang(life: Life) -> None:
 async def test_a_stop_at_any_time_of_a_start_leaves_nothing(
     life: Life, milliseconds: float
 ) -> None:
-    life.begin(spec(HAS_CHILD + WAITS), probe=never)
+    life.begin(ServerSpec(python(HAS_CHILD + WAITS, f"mark-{id(life)}"), ENV), probe=never)
     await trio.sleep(milliseconds / 1000)
     await life.stop()
-    spawned = [int(what.split()[1]) for what in life.witness.story if "spawned" in what]
-    await wait_until_dead(*spawned)
-    assert all(not is_alive(int(pid)) for pid in life.witness.words.split())
+    assert commands_with(f"mark-{id(life)}") == []
 
 
 async def test_a_killed_server_is_an_exit_like_any_other(life: Life) -> None:

@@ -107,7 +107,7 @@ async def test_an_error_of_swapds_own_names_the_request_to_its_client(
         replies = [await web.ask(asked) for asked in (get("/nowhere"), chat(b"{"))]
         named = await web.ask(get("/nowhere", head=b"x-request-id: mine\r\n"))
     assert named.headers["x-request-id"] == "mine"
-    for reply, said in zip(replies, log.messages, strict=False):
+    for reply, said in zip([*replies, named], log.messages, strict=True):
         assert reply.headers["x-request-id"] in said
 
 

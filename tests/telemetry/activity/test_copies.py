@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from swapd.telemetry.activity.activity import QUEUE
 from swapd.telemetry.activity.keeping import Keeping, Retention
 from swapd.telemetry.captures import Captures, Draft
@@ -66,7 +64,7 @@ async def test_a_copy_that_is_kept_makes_room_for_those_that_come() -> None:
         assert captures.has_room("", ROOM)
 
 
-async def test_a_copy_of_what_is_lost_makes_room_too(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_copy_of_what_is_lost_makes_room_too() -> None:
     async with keeping(retention=Retention(rows=1)) as kept:
         captures = capturing(kept)
         for _ in range(QUEUE):
