@@ -237,7 +237,7 @@ async def test_a_server_that_forks_and_exits_is_over_when_its_leader_is(life: Li
 
 
 async def test_an_exit_is_noticed_though_a_grandchild_holds_the_log(life: Life) -> None:
-    with trio.fail_after(5):
+    with trio.fail_after(30):
         life.begin(spec(HAS_CHILD + EXITS))
         await life.end()
     assert life.witness.story[-1] == "failing (crash): exited with code 3"

@@ -13,6 +13,7 @@ from quart import request as quart_request
 from swapd.web.client import Client
 from swapd.web.limits import LOOK_EVERY
 from tests.web.raw import (
+    LONG,
     OPEN_WEBSOCKET,
     PATHS,
     WAYS_TO_LEAVE,
@@ -179,7 +180,7 @@ async def test_a_client_that_has_left_leaves_no_connection_behind() -> None:
             await client.send_all(request("/relay"))
             await receive_until(client, b"four")
         finish.set()
-        with trio.fail_after(2):
+        with trio.fail_after(LONG):
             while living_tasks() > before:  # noqa: ASYNC110  connections announce no end
                 await trio.sleep(0.01)
 

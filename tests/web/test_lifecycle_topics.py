@@ -15,7 +15,7 @@ from swapd.web import lifecycle, limits
 from swapd.web.activity_entries import entry
 from tests.web.floor import chat, floor
 from tests.web.opened import opened, talking
-from tests.web.raw import OPEN_WEBSOCKET, receive_until
+from tests.web.raw import LONG, OPEN_WEBSOCKET, receive_until
 from tests.web.test_lifecycle import START, code_of_close, heard, listening
 
 ANSWER = (
@@ -174,6 +174,6 @@ async def test_who_does_not_read_cannot_hold_up_the_end(monkeypatch: pytest.Monk
                 await trio.sleep(0.001)  # so that it lasts, and fills what lies between
             web.services.closing.set()
             web.lifecycle.close()
-            with trio.fail_after(2):
+            with trio.fail_after(LONG):
                 while web.lifecycle.news:  # noqa: ASYNC110  in another task
                     await trio.sleep(0.01)

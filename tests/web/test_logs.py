@@ -13,7 +13,7 @@ from swapd.ids import ModelId
 from swapd.telemetry.log_stream import LAG_BYTES
 from swapd.telemetry.logs import Logs
 from tests.web.floor import Floor, floor, get
-from tests.web.raw import WAYS_TO_LEAVE, receive_until, request
+from tests.web.raw import LONG, WAYS_TO_LEAVE, receive_until, request
 
 
 @asynccontextmanager
@@ -176,7 +176,7 @@ async def test_every_stream_ends_with_swapd_also_one_that_nobody_reads() -> None
                 await trio.lowlevel.checkpoint()
             web.services.closing.set()
             logs.close()
-            with trio.fail_after(5):
+            with trio.fail_after(LONG):
                 await receive_until(reading, b"\r\n0\r\n\r\n")
                 web.served.closing.set()
                 await web.served.ended.wait()
