@@ -25,11 +25,12 @@ async def who_answers(address: Address) -> str | None:
 
 
 async def _accepts(host: str, port: int) -> bool:
+    family = trio.socket.AF_INET6 if ":" in host else trio.socket.AF_INET
     try:
-        with trio.move_on_after(PATIENCE):
-            async with await trio.open_tcp_stream(host, port) as stream:
-                # A free port in the range of outgoing ones can, by chance, connect to itself.
-                return bool(stream.socket.getpeername() != stream.socket.getsockname())
+        with trio.move_on_after(PATIENCE), trio.socket.socket(family) as tried:
+            await tried.connect((host, port))
+            # A free port in the range of outgoing ones can, by chance, connect to itself.
+            return bool(tried.getpeername() != tried.getsockname())
     except OSError:
         pass  # refused, or no such address here: nobody is there
     return False

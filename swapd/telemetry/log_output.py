@@ -16,6 +16,9 @@ from typing import Self
 #: How much may wait to be written.
 _LAG_BYTES = 1024 * 1024
 
+#: How much is written at once: what waits is not made one piece, which would stay this thread's.
+_PIECE_BYTES = 64 * 1024
+
 #: Seconds between two writes: what comes meanwhile is written at once.
 _PAUSE = 0.02
 
@@ -69,17 +72,23 @@ class Output:
             self._news.wait()
             self._news.clear()
             is_last = self._end.is_set()
-            self._write(self._taken())
+            while not self._is_broken and (piece := self._taken()):
+                self._write(piece)
             if is_last:
                 return
             self._end.wait(_PAUSE)
 
     def _taken(self) -> bytes:
+        taken, size = [], 0
         with self._lock:
-            taken, missed = b"".join(self._waiting), self._missed
-            self._waiting.clear()
-            self._size = self._missed = 0
-        return (f"\n— {missed} bytes dropped —\n".encode() if missed else b"") + taken
+            missed, self._missed = self._missed, 0
+            while self._waiting and (not size or size + len(self._waiting[0]) <= _PIECE_BYTES):
+                taken.append(self._waiting.popleft())
+                size += len(taken[-1])
+            self._size -= size
+        if missed:
+            taken.insert(0, f"\n— {missed} bytes dropped —\n".encode())
+        return b"".join(taken)
 
     def _write(self, data: bytes) -> None:
         try:

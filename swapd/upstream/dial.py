@@ -58,7 +58,11 @@ class TcpDialer:
         return None
 
     async def _open(self) -> trio.SocketStream:
-        stream = await trio.open_tcp_stream(self._host, self._port)
+        try:
+            stream = await trio.open_tcp_stream(self._host, self._port)
+        except OSError as error:
+            _untie(error)
+            raise
         address = stream.socket.getpeername()[0]
         # Only on this host: elsewhere the resolver may have a new answer every time.
         if ipaddress.ip_address(address.partition("%")[0]).is_loopback:
@@ -114,6 +118,17 @@ def _probe_every(connected: socket.socket, seconds: int) -> None:
             # What the kernel finds too long it refuses; its own default is as good then.
             with suppress(OSError):
                 connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
+
+
+def _untie(failure: OSError) -> None:
+    """Make ``failure`` no work for the collector, which comes seldom.
+
+    Each attempt's failure knows where it was raised, and that place knows all failures.
+    """
+    attempts = failure.__cause__
+    if isinstance(attempts, ExceptionGroup):
+        for attempt in attempts.exceptions:
+            attempt.__traceback__ = None
 
 
 def reason_of(error: OSError) -> str:

@@ -173,6 +173,7 @@ class Pool:
             await self._receive_head(message, wire)
         except UpstreamFailed as error:
             wire.close()
+            message.forget()
             # The kernel resets the connections of a process that ended before it had read all.
             was_read = wire.taken > taken_before and not message.was_reset
             if message.untouched and not was_read:
@@ -180,6 +181,7 @@ class Pool:
             raise
         except BaseException:
             wire.close()
+            message.forget()
             raise
         return Response(self, wire, message)
 

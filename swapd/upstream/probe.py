@@ -40,4 +40,5 @@ class Prober:
             return "no HTTP answer"
         finally:
             wire.close()
+            message.forget()
         return None if message.status == 200 else f"status {message.status}"

@@ -234,6 +234,8 @@ class _Tunnel:
             self.failure = UpstreamUnreachable(str(error)) if is_unreached else error
         else:
             await self._downstream.refuse(message.status, answered_to(message.headers), body)
+        finally:
+            message.forget()
 
 
 _ABNORMAL = Farewell(Code.ABNORMAL_CLOSURE)

@@ -23,6 +23,7 @@ from hypercorn.typing import AppWrapper, LifespanState
 from swapd.web.attendant import Attendant
 from swapd.web.connections import WatchedConfig
 from swapd.web.exchange import Exchange, scope_of
+from swapd.web.http1 import Http1Protocol
 from swapd.web.live_connection import LiveConnection, Spoken
 from swapd.web.plain_head import PlainHead
 from swapd.web.plain_http1 import PlainHttp1
@@ -62,9 +63,20 @@ class FastConnection(LiveConnection):
         finally:
             self._socket.close()  # Trio closes at the end what it accepted, which is empty now
 
+    def let_go(self) -> None:
+        """Let go of what knows the connection, and of what that serves."""
+        if isinstance(spoken := vars(self).get("_http"), PlainHttp1):
+            spoken.let_go()
+        super().let_go()
+        for name in ("_attendant", "_chosen"):
+            vars(self).pop(name, None)
+
     def _spoken(self, chosen: ProtocolWrapper) -> Spoken:
         self._chosen = chosen
-        return PlainHttp1(self, lambda: self._by_h11(chosen))
+        return PlainHttp1(self, self._by_h11_after_all)
+
+    def _by_h11_after_all(self) -> Http1Protocol:
+        return self._by_h11(self._chosen)
 
     # -- what is served ----------------------------------------------------------------
 

@@ -144,6 +144,14 @@ class LiveConnection(TCPServer):
         with self.config.connections.holding(self), self._scope:
             if await self._shake_hands():
                 await super().run()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Let go of what knows the connection: so it is gone at once, and no collector's work."""
+        self._speaks_http = False
+        self.state.clear()
+        for name in ("protocol", "_http"):
+            vars(self).pop(name, None)
 
     async def _shake_hands(self) -> bool:
         if not isinstance(self.stream, trio.SSLStream):

@@ -87,6 +87,10 @@ class PlainHttp1:
         elif isinstance(event, Closed) and self._exchange is not None:
             self._exchange.leave()
 
+    def let_go(self) -> None:
+        """Let go of what was served: the connection is over."""
+        self._exchange = self._h11 = None
+
     async def _take(self, data: bytes) -> None:
         if not data:
             if self.owed is Owed.BODY:

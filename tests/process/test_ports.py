@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from pathlib import Path
 
@@ -41,6 +42,19 @@ async def test_a_free_port_is_free() -> None:
     async with await listen("127.0.0.1") as listener:
         port = port_of(listener)
     assert await who_answers(("localhost", port)) is None
+
+
+async def test_a_look_at_a_free_port_leaves_nothing_that_only_the_collector_finds() -> None:
+    async with await listen("127.0.0.1") as listener:
+        port = port_of(listener)
+    gc.collect()
+    gc.disable()
+    try:
+        await who_answers(("localhost", port))
+        refused = [each for each in gc.get_objects() if isinstance(each, ConnectionRefusedError)]
+    finally:
+        gc.enable()
+    assert not refused
 
 
 async def test_a_port_that_is_bound_but_does_not_listen_is_free() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import array
+import fcntl
 import os
+import termios
 import threading
 
 import pytest
@@ -55,6 +58,35 @@ def test_a_pipe_that_nobody_reads_delays_nobody_and_what_it_missed_is_counted(
     missed, _, after = rest.partition(" bytes dropped —\n".encode())
     assert len(before) - 1 + int(missed) + len(after) == 1_000_000 + 40 * 100_000
     assert len(after) <= 1024 * 1024
+
+
+def until_full(pipe: int) -> None:
+    held = array.array("i", [0])
+    while held[0] < 60_000:
+        fcntl.ioctl(pipe, termios.FIONREAD, held)
+
+
+def test_of_what_waits_only_a_piece_at_a_time_is_taken() -> None:
+    reading, writing = os.pipe()
+    line = b"x" * 999 + b"\n"
+    read = []
+
+    def drain() -> None:
+        with open(reading, "rb") as pipe:
+            read.append(pipe.read())
+
+    reader = threading.Thread(target=drain)
+    with Output(writing) as output:
+        for _ in range(900):
+            output.write(line)
+        until_full(reading)
+        for _ in range(3000):  # far more than may wait
+            output.write(line)
+        reader.start()
+    os.close(writing)
+    reader.join()
+    in_pipe_and_piece = 2 * 65536
+    assert read[0].count(line) * len(line) <= 1024 * 1024 + in_pipe_and_piece
 
 
 def test_nothing_is_waited_for_long_at_the_end() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import socket
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -71,3 +73,20 @@ async def test_a_name_that_nobody_knows_is_said_in_the_resolvers_words(resolver:
         await TcpDialer("nowhere", 80).dial()
 
     assert reason_of(failure.value) == "name or service not known"
+
+
+async def test_attempts_that_failed_leave_nothing_that_only_the_collector_finds(
+    resolver: Resolver,
+) -> None:
+    async with serving() as server:
+        port = int(server.url.rpartition(":")[2])
+    gc.collect()
+    gc.disable()
+    try:
+        for host in ("localhost", "127.0.0.1"):
+            with suppress(OSError):
+                await TcpDialer(host, port).dial()
+        refused = [each for each in gc.get_objects() if isinstance(each, ConnectionRefusedError)]
+    finally:
+        gc.enable()
+    assert not refused
