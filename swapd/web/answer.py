@@ -43,7 +43,8 @@ class Answer:
         self._send = send
         self._mark = mark
         self._connection = connection_of(scope)
-        self._exchange = exchange_of(scope)
+        #: Its exchange on the fast transport.
+        self.exchange = exchange_of(scope)
         self._owed: int | None = None
         self._ends_by_closing = False
         self.began = False
@@ -67,8 +68,8 @@ class Answer:
         await trio.lowlevel.checkpoint_if_cancelled()
         headers = self._mark(self.scope, headers)
         self._note_head(status, headers)
-        if self._exchange is not None:
-            await self._exchange.begin(status, headers, more=more)
+        if self.exchange is not None:
+            await self.exchange.begin(status, headers, more=more)
         else:
             await self._send_whole(
                 {"type": "http.response.start", "status": status, "headers": headers}
@@ -82,8 +83,8 @@ class Answer:
             # Its client may leave; its handler may still finish.  After this send the next
             # request may have begun already.
             self._connection.busy = False
-        if self._exchange is not None:
-            await self._exchange.write(data, more=more)
+        if self.exchange is not None:
+            await self.exchange.write(data, more=more)
         else:
             await self._send_whole({"type": "http.response.body", "body": data, "more_body": more})
 

@@ -1,4 +1,7 @@
-"""Serves the requests of one connection: one after another in one task, which is soon awake."""
+"""Serves the requests of one connection: one after another in one task, which is soon awake.
+
+A request that is cancelled takes its task with it: its client has left, and the connection ends.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,8 @@ from typing import TypeAlias
 
 import trio
 
-#: Serves one request.
-Work: TypeAlias = Callable[[], Awaitable[None]]
+#: Serves one request, which the scope that it is given ends.
+Work: TypeAlias = Callable[[trio.CancelScope], Awaitable[None]]
 
 
 class Attendant:
@@ -19,7 +22,6 @@ class Attendant:
         self._spawn = spawn
         self._rest = trio.lowlevel.ParkingLot()
         self._next: Work | None = None
-        self._is_there = False
         self._is_closed = False
 
     def take(self, work: Work) -> None:
@@ -27,10 +29,7 @@ class Attendant:
         if self._rest:
             self._next = work
             self._rest.unpark()
-        elif self._is_there or self._is_closed:
-            self._spawn(work)
         else:
-            self._is_there = True
             self._spawn(self._attend, work)
 
     def close(self) -> None:
@@ -39,9 +38,10 @@ class Attendant:
         self._rest.unpark_all()
 
     async def _attend(self, work: Work | None) -> None:
-        while work is not None:
-            await work()
-            work = None
-            if not self._is_closed:
-                await self._rest.park()
-                work, self._next = self._next, None
+        with trio.CancelScope() as scope:  # one for all: each costs something
+            while work is not None:
+                await work(scope)
+                work = None
+                if not (self._is_closed or self._rest):
+                    await self._rest.park()
+                    work, self._next = self._next, None

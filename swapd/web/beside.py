@@ -18,10 +18,16 @@ class Beside:
     As in a nursery: what fails beside it ends the request, and is raised at its end.
     """
 
-    def __init__(self, spawn: Callable[..., None]) -> None:
-        """Begin tasks by ``spawn``."""
+    def __init__(self, spawn: Callable[..., None], around: trio.CancelScope | None = None) -> None:
+        """Begin tasks by ``spawn``.
+
+        Args:
+          spawn: Begins a task that may outlive the block.
+          around: What was entered around the request, to end it by; if None, it has its own.
+        """
         #: Ends the request.
-        self.cancel_scope = trio.CancelScope()
+        self.cancel_scope = trio.CancelScope() if around is None else around
+        self._is_own = around is None
         self._spawn = spawn
         self._tasks: dict[trio.CancelScope, trio.Event] = {}
         self._failure: Exception | None = None
@@ -44,7 +50,8 @@ class Beside:
 
     async def __aenter__(self) -> Self:
         """Begin the request."""
-        self.cancel_scope.__enter__()
+        if self._is_own:
+            self.cancel_scope.__enter__()
         return self
 
     async def __aexit__(
@@ -56,7 +63,7 @@ class Beside:
         """End the request, and what runs beside it."""
         if self._tasks:
             await self._end_tasks()  # noqa: ASYNC102  cancelled tasks end by themselves
-        is_caught = self.cancel_scope.__exit__(kind, error, traceback)
+        is_caught = self._is_own and self.cancel_scope.__exit__(kind, error, traceback)
         if self._failure is not None:
             raise self._failure
         return is_caught

@@ -14,7 +14,6 @@ from swapd.upstream.bodies.spool import Spool
 from swapd.web import limits
 from swapd.web.answer import Answer, Header, length_of
 from swapd.web.beside import Beside
-from swapd.web.exchange import exchange_of
 from swapd.web.request_log import settle_departure
 
 #: Hypercorn frames an answer itself; what the upstream's hop used is not repeated.
@@ -62,6 +61,12 @@ class Client:
     def scope(self) -> HTTPScope:
         """The request's."""
         return self._answer.scope
+
+    @property
+    def ended_by(self) -> trio.CancelScope | None:
+        """What ends whoever serves it, if that is there; else they have to make it."""
+        exchange = self._answer.exchange
+        return None if exchange is None else exchange.ended_by
 
     @property
     def began(self) -> bool:
@@ -131,8 +136,8 @@ class Client:
         """
         self.beside = request.start_soon
         self._request = request.cancel_scope
-        if exchange := exchange_of(self._answer.scope):
-            await exchange.listen(self)
+        if self._answer.exchange is not None:
+            await self._answer.exchange.listen(self)
         else:
             request.start_soon(partial(self._watch, receive))
 

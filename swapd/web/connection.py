@@ -101,7 +101,7 @@ class Connection(TrioASGIHTTPConnection):
 async def _attend(
     client: Client, receive: ASGIReceiveCallable, relay: Relay, spawn: Callable[..., None]
 ) -> None:
-    async with Beside(spawn) as request:
+    async with Beside(spawn, client.ended_by) as request:
         await client.attend(receive, request)
         await relay(client.scope, client)
 
@@ -213,4 +213,7 @@ class Web(QuartTrio):
         """Serve one request or websocket, or the app's own lifespan."""
         if scope["type"] != "lifespan":
             use_origin_form(scope)
-        await super().__call__(scope, receive, send)
+        if scope["type"] == "http":
+            await self.asgi_http_class(self, scope)(receive, send)  # as Quart does, two steps on
+        else:
+            await super().__call__(scope, receive, send)

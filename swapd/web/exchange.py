@@ -68,14 +68,16 @@ class _State(Enum):
 class Exchange:
     """One request and its answer."""
 
-    def __init__(self, line: Line, put: Put, head: PlainHead) -> None:
-        """Await the body that ``head`` announces."""
+    def __init__(self, line: Line, put: Put, head: PlainHead, body: bytes = b"") -> None:
+        """Await the body that ``head`` announces, unless ``body`` is all of it."""
         self._line = line
         self._put = put
+        #: Ends whoever serves it.
+        self.ended_by: trio.CancelScope | None = None
         self._listener: Listener | None = None
         self._head = head
         #: How many bytes of the body have yet to come.
-        self.lacks = head.length
+        self.lacks = head.length - len(body)
         self._keeps = head.keeps
         self._state = _State.ASKED
         self._is_over = False
@@ -87,8 +89,8 @@ class Exchange:
         self._is_chunked = False
         self._has_body = True
         self._owed: int | None = None
-        if not head.length:
-            self._inbox.append({"type": "http.request", "body": b"", "more_body": False})
+        if not self.lacks:
+            self._inbox.append({"type": "http.request", "body": body, "more_body": False})
 
     @property
     def is_answered(self) -> bool:

@@ -51,6 +51,7 @@ class FastConnection(LiveConnection):
         super().__init__(app, config, context, state, own)
         self._is_secure = config.certificate is not None
         self._chosen: ProtocolWrapper
+        self._plain: PlainHttp1
         self._attendant = Attendant(self.spawn)
         self._sends = 0
         self._receives = 0
@@ -68,12 +69,13 @@ class FastConnection(LiveConnection):
         if isinstance(spoken := vars(self).get("_http"), PlainHttp1):
             spoken.let_go()
         super().let_go()
-        for name in ("_attendant", "_chosen"):
+        for name in ("_attendant", "_chosen", "_plain"):
             vars(self).pop(name, None)
 
     def _spoken(self, chosen: ProtocolWrapper) -> Spoken:
         self._chosen = chosen
-        return PlainHttp1(self, self._by_h11_after_all)
+        self._plain = PlainHttp1(self, self._by_h11_after_all)
+        return self._plain
 
     def _by_h11_after_all(self) -> Http1Protocol:
         return self._by_h11(self._chosen)
@@ -83,6 +85,10 @@ class FastConnection(LiveConnection):
     def begins(self, exchange: Exchange, head: PlainHead) -> None:
         """Have ``exchange`` served."""
         self.busy = True
+        self._attendant.take(partial(self._serve, exchange, head))
+
+    async def _serve(self, exchange: Exchange, head: PlainHead, request: trio.CancelScope) -> None:
+        exchange.ended_by = request
         chosen = self._chosen
         scope = scope_of(
             exchange,
@@ -92,18 +98,9 @@ class FastConnection(LiveConnection):
             server=chosen.server,
             state=chosen.state,
         )
-        self._attendant.take(
-            partial(
-                _handle,
-                self.app,
-                self.config,
-                scope,
-                exchange.receive,
-                exchange.send,
-                trio.to_thread.run_sync,
-                trio.from_thread.run,
-            )
-        )
+        to_thread, from_thread = trio.to_thread.run_sync, trio.from_thread.run
+        app, config, receive, send = self.app, self.config, exchange.receive, exchange.send
+        await _handle(app, config, scope, receive, send, to_thread, from_thread)
 
     def is_idle(self) -> bool:
         """Note that nothing is served any more; tell whether another request may come."""
@@ -180,26 +177,36 @@ class FastConnection(LiveConnection):
         self._receives += 1
         if self._receives % _AT_A_TIME == 0:
             await trio.lowlevel.checkpoint()
-        while True:
-            if self._may_have_more:
-                try:
-                    received = self._raw.recv(MAX_RECV)
-                except BlockingIOError:
-                    pass
-                except OSError:
+        while self.fileno() >= 0:
+            try:
+                if self._may_have_more:
+                    return self._take()
+                self.note_owed()
+                with trio.CancelScope(deadline=self._due()) as self._waiting:
+                    return await self._serve_at_once()
+            except BlockingIOError:
+                self._may_have_more = False
+            except (OSError, trio.ClosedResourceError):
+                return None
+            else:
+                if await self._is_over():
                     return None
-                else:
-                    self._may_have_more = len(received) == MAX_RECV
-                    return received
-            if self.fileno() < 0:
-                return None
+        return None
+
+    async def _serve_at_once(self) -> bytes:
+        """Serve what comes as long as it is whole requests; return what is less, or more.
+
+        One scope is around many waits: it would cost more than each of them.  Whoever is
+        cancelled since time was up for what was awaited at first looks what is awaited now.
+        """
+        while True:
+            await trio.lowlevel.wait_readable(self._raw)
+            received = self._take()
+            if not self._plain.serve(received):
+                return received
             self.note_owed()
-            with (
-                suppress(trio.ClosedResourceError),
-                trio.CancelScope(deadline=self._due()) as self._waiting,
-            ):
-                await trio.lowlevel.wait_readable(self._raw)
-                self._may_have_more = True
-                continue
-            if not self._waiting.cancelled_caught or await self._is_over():
-                return None
+
+    def _take(self) -> bytes:
+        received = self._raw.recv(MAX_RECV)
+        self._may_have_more = len(received) == MAX_RECV
+        return received

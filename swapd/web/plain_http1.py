@@ -77,6 +77,20 @@ class PlainHttp1:
         else:
             await self._fail(LATE)
 
+    def serve(self, data: bytes) -> bool:
+        """Have the request served that ``data`` is; do nothing if it is less, more, or not plain.
+
+        Returns:
+          Whether it is just one whole request.
+        """
+        if self._exchange or self._received or self._is_closing or self._h11:
+            return False
+        head = read(data)
+        if head is None or head.size + head.length != len(data):
+            return False
+        self._begin(head, data[head.size :])
+        return True
+
     async def handle(self, event: Event) -> None:
         """Take what the client did."""
         if self._h11 is not None and self._h11.owed is not Owed.REQUEST:
@@ -102,7 +116,7 @@ class PlainHttp1:
         while self._received and not self._is_closing:
             exchange = self._exchange
             if exchange is None:
-                await self._begin()
+                await self._next_request()
             elif exchange.lacks:
                 piece = self._received[: exchange.lacks]
                 self._received = self._received[len(piece) :]
@@ -111,7 +125,7 @@ class PlainHttp1:
                 self._next = trio.Event()
                 await self._next.wait()  # rule 2
 
-    async def _begin(self) -> None:
+    async def _next_request(self) -> None:
         received = self._received.lstrip(b"\r\n")  # some clients send that behind a body
         head = read(received)
         if head is None:
@@ -121,7 +135,10 @@ class PlainHttp1:
                 await self._h11.handle(RawData(received))
             return
         self._received = received[head.size :]
-        self._exchange = Exchange(self, self._line.put, head)
+        self._begin(head)
+
+    def _begin(self, head: PlainHead, body: bytes = b"") -> None:
+        self._exchange = Exchange(self, self._line.put, head, body)
         self._line.begins(self._exchange, head)
 
     async def _fail(self, problem: Problem) -> None:

@@ -9,7 +9,7 @@ from swapd.web.attendant import Attendant, Work
 
 
 def noting(tasks: list[trio.lowlevel.Task], until: trio.Event | None = None) -> Work:
-    async def work() -> None:
+    async def work(scope: trio.CancelScope) -> None:
         tasks.append(trio.lowlevel.current_task())
         if until is not None:
             await until.wait()
@@ -67,3 +67,19 @@ async def test_its_task_ends_with_its_connection() -> None:
         await wait_all_tasks_blocked()
         assert nursery.child_tasks
         nursery.cancel_scope.cancel(reason="the test is over")
+
+
+async def test_who_is_cancelled_serves_nobody_after_that() -> None:
+    tasks: list[trio.lowlevel.Task] = []
+
+    async def leave(scope: trio.CancelScope) -> None:
+        scope.cancel(reason="the client left")
+
+    async with trio.open_nursery() as nursery:
+        attendant = Attendant(nursery.start_soon)
+        for work in (noting(tasks), leave, noting(tasks)):
+            attendant.take(work)
+            await wait_all_tasks_blocked()
+        attendant.close()
+    assert len(tasks) == 2
+    assert tasks[0] != tasks[1]

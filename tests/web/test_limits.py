@@ -217,6 +217,16 @@ async def test_another_limit_holds_for_the_next_head() -> None:
         await told_late(client)
 
 
+async def test_the_time_until_the_next_request_begins_anew_with_each_answer() -> None:
+    patience = Patience(idle=2.0)
+    async with serving_with(patience) as served, await served.connect() as client:
+        for _ in range(3):
+            await client.send_all(GET_HELLO)
+            assert (await receive_until(client, b"hello")).startswith(b"HTTP/1.1 200")
+            await trio.sleep(1.2)
+        assert await rest(client) == b""
+
+
 class Uploads:
     """Takes uploads by a relay and by a view, and knows when one was given up."""
 
