@@ -103,7 +103,7 @@ class App:
             log_of=self._logs.of,
         )
         self._services = Services(
-            config,
+            config=config,
             supervisor=self._supervisor,
             lifecycle=self._lifecycle,
             logs=self._logs,
@@ -112,7 +112,7 @@ class App:
             peers=self._peers,
             bound=listener.bound,
             closing=self._ending.closing,
-            finished=self._finished,
+            on_finished=self._finished,
             accounts=self._accounts,
             monitor=self._monitor,
             detector=Detector(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import InitVar, dataclass
 
 import trio
 
@@ -45,72 +46,59 @@ from swapd.web.prompter import Prompter
 _log = logging.getLogger("swapd")
 
 
+@dataclass(eq=False, kw_only=True)
 class Services:
-    """The floors below as the views need them, and what the configuration says now."""
+    """The floors below as the views need them, and what the configuration says now.
 
-    def __init__(
-        self,
-        config: Config,
-        *,
-        supervisor: Supervisor,
-        lifecycle: Lifecycle,
-        logs: Logs,
-        activity: Activity,
-        pools: Pools,
-        peers: Peers,
-        bound: Bound,
-        closing: trio.Event,
-        finished: Callable[[Finished], None],
-        accounts: Accounts,
-        monitor: Monitor,
-        detector: Detector,
-    ) -> None:
-        """Serve by ``config`` until there is another.
+    Attributes:
+      config: Served by until there is another.
+      supervisor: Runs the models.
+      lifecycle: Their history.
+      logs: Their output.
+      activity: The requests that are remembered.
+      pools: The connections to the models' servers.
+      peers: The connections to others.
+      bound: Where swapd listens.
+      closing: Set when swapd ends.
+      on_finished: Told of each request to a model that is over; neither blocks nor raises.
+      accounts: What is counted for Prometheus.
+      monitor: The last hour of this machine.
+      detector: What this machine is.
+    """
 
-        Args:
-          config: What is configured.
-          supervisor: Runs the models.
-          lifecycle: Their history.
-          logs: Their output.
-          activity: The requests that are remembered.
-          pools: The connections to their servers.
-          peers: The connections to others.
-          bound: Where swapd listens.
-          closing: Set when swapd ends.
-          finished: Told of each request to a model that is over; neither blocks nor raises.
-          accounts: What is counted for Prometheus.
-          monitor: The last hour of this machine.
-          detector: What this machine is.
-        """
-        self.supervisor = supervisor
-        self.lifecycle = lifecycle
-        self.logs = logs
-        self.activity = activity
-        self.accounts = accounts
-        self.monitor = monitor
-        self.detector = detector
-        self.dispatch = Dispatch(supervisor, pools, peers)
+    config: Config
+    supervisor: Supervisor
+    lifecycle: Lifecycle
+    logs: Logs
+    activity: Activity
+    pools: InitVar[Pools]
+    peers: InitVar[Peers]
+    bound: Bound
+    closing: trio.Event
+    on_finished: Callable[[Finished], None]
+    accounts: Accounts
+    monitor: Monitor
+    detector: Detector
+
+    def __post_init__(self, pools: Pools, peers: Peers) -> None:
+        self.dispatch = Dispatch(self.supervisor, pools, peers)
         self.requests = Requests()
         self.starts = Starts()
         self.prompter = Prompter()
-        self.profiles = Profiles(config.profiles)
+        self.profiles = Profiles(self.config.profiles)
         self._choosing = Selectors()
-        self.bound = bound
-        self.closing = closing
         #: Each request to a model that is over.
         self.over: Feed[Finished] = Feed()
         #: Each row of those that are remembered.
         self.stored: Feed[Row] = Feed()
         #: That the configuration or the active profile is another.
         self.news: Feed[None] = Feed()
-        self._finished = finished
         #: Who wants copies of answers, if anybody does.
         self.collecting: Collecting | None = None
         self._known: dict[ModelId, Model] = {}
         #: After which transition a reload has last brought models or taken some out, or -1.
         self.models_since = -1
-        self.config = config
-        self.reconfigure(config)
+        self.reconfigure(self.config)
 
     def reconfigure(self, config: Config) -> None:
         """Serve by ``config`` from now on."""
@@ -147,7 +135,7 @@ class Services:
 
     def finished(self, finished: Finished) -> None:
         """Tell of a request to a model that is over.  Neither blocks nor raises."""
-        self._finished(finished)
+        self.on_finished(finished)
         self.over.tell(finished)
 
     def find(self, asked: str) -> Destination:

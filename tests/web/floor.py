@@ -187,7 +187,7 @@ async def floor(
         activity = Activity(keeping_of(config), on_stored=stored.extend)
         pools, peers = Pools(config.models), Peers(config.peers)
         services = Services(
-            config,
+            config=config,
             supervisor=cast(Supervisor, models),
             lifecycle=lifecycle,
             logs=Logs(),
@@ -196,7 +196,7 @@ async def floor(
             peers=peers,
             bound=bound,
             closing=trio.Event(),
-            finished=finish,
+            on_finished=finish,
             accounts=Accounts(),
             monitor=Monitor(config.performance),
             detector=Detector(sources=()),
