@@ -30,13 +30,20 @@ class Census(trio.abc.Instrument):
     def task_spawned(self, task: trio.lowlevel.Task) -> None:
         """Count one more."""
         self._count += 1
+        self._note()
 
     def task_exited(self, task: trio.lowlevel.Task) -> None:
-        """Count one less; write it down if that is due."""
+        """Count one less."""
         self._count -= 1
+        self._note()
+
+    def _note(self) -> None:
+        """Write the count down if that is due; who reads it finds it whole."""
         if (now := trio.current_time()) >= self._due:
             self._due = now + EVERY
-            self._path.write_text(str(self._count))
+            beside = self._path.with_suffix(".new")
+            beside.write_text(str(self._count))
+            beside.replace(self._path)
 
 
 if __name__ == "__main__":

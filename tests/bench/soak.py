@@ -37,6 +37,10 @@ WARM = 5.0
 #: What the memory may grow by after that, in MiB.
 MAY_GROW = 1.5
 
+#: How many more descriptors, or tasks, there may be at the end than at the beginning: those of the
+#: guard of processes, which comes with the first one, and of whatever is measured at that moment.
+MAY_STAY = 4
+
 
 CONFIGURATION = configuration(
     {"alpha": fake("alpha"), "beta": fake("beta"), "stays": fake("stays")},
@@ -150,6 +154,7 @@ async def soak(minutes: float, rate: float, swap_every: float) -> int:
         command = (sys.executable, "-m", "tests.bench.counted_swapd")
         environ = {COUNT_IN: str(tasks)}
         async with run_swapd(folder, CONFIGURATION, command=command, environ=environ) as running:
+            fresh = await _left_alone(running, tasks, time.monotonic())
             table, load = await _under_load(running, tasks, minutes, rate, swap_every)
             idle = await _left_alone(running, tasks, load.began)
             swaps = await _transitions(running)
@@ -159,7 +164,10 @@ async def soak(minutes: float, rate: float, swap_every: float) -> int:
             left = [process.pid for process in started if process.is_running()]
     say(f"\n{sum(load.outcomes.values())} requests, {swaps} transitions: {dict(load.outcomes)}")
     say(f"left alone at the end: {idle}")
-    faults = _faults(table, idle, load) + [f"left behind: {pid}" for pid in left]
+    say(f"before the beginning:  {fresh}")
+    faults = (
+        _faults(table, load) + _left_over(fresh, idle) + [f"left behind: {pid}" for pid in left]
+    )
     say("\n".join(faults) or "nothing grew, nothing is left")
     return 1 if faults else 0
 
@@ -180,7 +188,7 @@ async def _under_load(
 
 
 async def _left_alone(running: Running, tasks: Path, began: float) -> Kept:
-    """Return what is held when all models are unloaded and all clients are gone."""
+    """Return what is held when no model is loaded and no client is there."""
     await running.ask("POST", "/api/models/unload")
     await trio.sleep(5)
     await running.ask("GET", "/health")  # so that the tasks are counted once more
@@ -193,7 +201,7 @@ async def _transitions(running: Running) -> int:
     return seq
 
 
-def _faults(table: list[Kept], idle: Kept, load: Load) -> list[str]:
+def _faults(table: list[Kept], load: Load) -> list[str]:
     """Say in words what grew, and what went wrong."""
     settled = [look for look in table if look.minute >= min(WARM, table[-1].minute / 2)]
     third = max(1, len(settled) // 3)
@@ -209,6 +217,16 @@ def _faults(table: list[Kept], idle: Kept, load: Load) -> list[str]:
     bad = {what: count for what, count in load.outcomes.items() if not what.endswith(" 200")}
     if bad:
         faults.append(f"requests failed: {bad}")
+    return faults
+
+
+def _left_over(fresh: Kept, idle: Kept) -> list[str]:
+    """Say in words what is there at the end that was not at the beginning."""
+    faults = []
+    for what in ("descriptors", "tasks"):
+        before, after = getattr(fresh, what), getattr(idle, what)
+        if after > before + MAY_STAY:
+            faults.append(f"{what} are left when all is unloaded: {after}, and there were {before}")
     if idle.processes > 2:  # the guard and what it keeps ready
         faults.append(f"processes are left when all is unloaded: {idle.processes}")
     return faults
