@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from swapd.ids import ModelId, Ticket
-from swapd.policy.life import ModelState
 from swapd.policy.places import Places
 from swapd.policy.seats import Rules, Want
 from swapd.policy.turns import Plan, is_overdue
@@ -28,7 +27,6 @@ def queue_of(plan: Plan, places: Places, rules: Rules, now: float) -> list[Place
     queue: list[Place] = []
     for seat in plan.order:
         overdue = is_overdue(seat, rules, now)
-        loading = seat.state is ModelState.STARTING
-        waits_for = () if loading else tuple(sorted(places.victims(seat.model)))
+        waits_for = tuple(sorted(places.victims(seat.model)))
         queue += [Place(t, want, overdue, waits_for) for t, want in seat.wants.items()]
     return queue

@@ -631,3 +631,17 @@ def test_the_queue_waits_for_nobody_but_a_model_that_loads() -> None:
         made.handle(fact, now=when)
     waits_for = {place.ticket: place.waits_for for place in made.queue(now=7.0)}
     assert waits_for == {T2: (), T4: (B,)}
+
+
+def test_the_queue_waits_for_those_whom_a_reload_has_set_apart_from_a_model_that_loads() -> None:
+    together = {"g": group("a", "b", swap=False), "rest": group("c", "d")}
+    made = scheduler(together)
+    made.handle(RequestArrived(T1, A), now=0.0)
+    made.handle(RequestArrived(T2, B), now=1.0)
+    apart = GroupEviction({"g": group("a", "b"), "rest": group("c", "d")})
+    terms = {model: Terms() for model in (A, B, C, D)}
+    made.handle(Reconfigured(terms, apart, changed=frozenset(), drain_by=99.0), now=2.0)
+    assert [(place.ticket, place.waits_for) for place in made.queue(now=3.0)] == [
+        (T1, (B,)),
+        (T2, (A,)),
+    ]

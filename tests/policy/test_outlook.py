@@ -83,6 +83,11 @@ A_IDLES = (*A_SERVES, RequestFinished(T1))
             id="the victim is starting",
         ),
         pytest.param(
+            after(RequestArrived(T1, A), RequestFinished(T1)), Outcome.STARTS,
+            "b is stopped. b would evict a (group g, cost 1), at once.",
+            id="the victim is starting for nobody any more",
+        ),
+        pytest.param(
             after(*A_SERVES, RequestArrived(T2, C)), Outcome.WAITS,
             "b is stopped. b would evict a (group g, cost 1). A request would wait: "
             "a serves 1 request; c comes first.",
