@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from swapd.ids import ModelId
 from swapd.policy.life import ModelState, Transition
 from swapd.telemetry.feed import Feed
-from swapd.telemetry.subscription import Subscription
 
 #: How many transitions a client that comes back may have missed.
 HISTORY = 4096
@@ -75,13 +74,6 @@ class Lifecycle:
         oldest = self._history[0].seq if self._history else self.seq + 1
         return instance in {None, self.instance} and oldest - 1 <= seq <= self.seq
 
-    @contextmanager
-    def subscribe(self, after: int | None = None) -> Iterator[Subscription[Event]]:
-        """Listen for the length of the block, to what comes after ``after`` (default: now)."""
-        subscription = Subscription[Event](self.missed(after))
-        with self.telling(subscription.tell, subscription.close):
-            yield subscription
-
     def missed(self, after: int | None) -> list[Event]:
         """Return what came after ``after``, as far as it is known; nothing if that is None."""
         return [] if after is None else [event for event in self._history if event.seq > after]
@@ -95,6 +87,6 @@ class Lifecycle:
             yield
 
     def close(self) -> None:
-        """End every subscription after what it was told so far."""
+        """Have all who listen end, after what they were told so far."""
         self._closed = True
         self._ends.tell(None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 import trio
@@ -27,6 +29,14 @@ def change(generation: int = 1) -> Transition:
     )
 
 
+@contextmanager
+def listening(lifecycle: Lifecycle, after: int | None = None) -> Iterator[Subscription[Event]]:
+    """Listen for the length of the block as the websocket does."""
+    subscription = Subscription[Event](lifecycle.missed(after))
+    with lifecycle.telling(subscription.tell, subscription.close):
+        yield subscription
+
+
 async def seqs(subscription: Subscription[Event]) -> list[int]:
     return [event.seq async for event in subscription]
 
@@ -45,7 +55,7 @@ async def test_events_are_numbered_and_stamped() -> None:
 async def test_a_listener_hears_what_comes_after_it_began() -> None:
     lifecycle = some_lifecycle()
     lifecycle.publish(change())
-    with lifecycle.subscribe() as subscription:
+    with listening(lifecycle) as subscription:
         lifecycle.publish(change())
         lifecycle.publish(change())
         lifecycle.close()
@@ -56,7 +66,7 @@ async def test_a_listener_that_comes_back_hears_what_it_missed() -> None:
     lifecycle = some_lifecycle()
     for _ in range(5):
         lifecycle.publish(change())
-    with lifecycle.subscribe(after=2) as subscription:
+    with listening(lifecycle, after=2) as subscription:
         lifecycle.publish(change())
         lifecycle.close()
         assert await seqs(subscription) == [3, 4, 5, 6]
@@ -67,7 +77,7 @@ async def test_a_listener_waits_for_what_comes(autojump_clock: MockClock) -> Non
     heard: list[int] = []
 
     async def listen() -> None:
-        with lifecycle.subscribe() as subscription:
+        with listening(lifecycle) as subscription:
             heard.extend(await seqs(subscription))
 
     async with trio.open_nursery() as nursery:
@@ -100,7 +110,7 @@ def test_nothing_happened_yet_can_be_resumed_from_nothing() -> None:
 
 async def test_a_slow_listener_is_told_and_loses_nothing_before_that() -> None:
     lifecycle = some_lifecycle()
-    with lifecycle.subscribe() as slow, lifecycle.subscribe() as other:
+    with listening(lifecycle) as slow, listening(lifecycle) as other:
         for _ in range(LAG):
             lifecycle.publish(change())
         assert (await anext(other)).seq == 1
@@ -122,5 +132,5 @@ async def test_a_slow_listener_is_told_and_loses_nothing_before_that() -> None:
 async def test_who_comes_after_the_end_is_sent_away_at_once() -> None:
     lifecycle = some_lifecycle()
     lifecycle.close()
-    with lifecycle.subscribe() as subscription:
+    with listening(lifecycle) as subscription:
         assert await seqs(subscription) == []
