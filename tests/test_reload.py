@@ -87,7 +87,7 @@ def test_what_takes_effect_at_the_next_start_is_named() -> None:
 
 
 async def test_ports_stay_with_their_models(nursery: trio.Nursery) -> None:
-    texts = iter([with_models("b", "c"), with_models("a", "b", "c", "d")])
+    texts = iter([with_models("b", "c"), with_models("A", "a", "b", "c")])
     apply, applied = trio.open_memory_channel[Config](10)
     first = config(with_models("a", "b"))
 
@@ -102,7 +102,7 @@ async def test_ports_stay_with_their_models(nursery: trio.Nursery) -> None:
         assert (await applied.receive()).ports == {"b": 5801, "c": 5802}  # a may still run
         reloader.ask()
         again = await applied.receive()
-    assert again.ports == {"a": 5800, "b": 5801, "c": 5802, "d": 5803}
+    assert again.ports == {"a": 5800, "b": 5801, "c": 5802, "A": 5803}
 
 
 async def test_a_reload_that_is_asked_for_during_a_reload_runs_after_it(

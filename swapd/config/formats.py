@@ -97,12 +97,14 @@ def api_key(text: str) -> str:
     """Keep one API key.
 
     Raises:
-        ValueError: It is empty or contains spaces.
+        ValueError: It is empty, or contains what no request can bring in a key.
     """
     if not text:
         raise ValueError("an API key must not be empty")
     if " " in text:
         raise ValueError("an API key must not contain spaces")
+    if not text.isprintable():
+        raise ValueError("an API key must not contain control characters, nor ends of lines")
     return text
 
 

@@ -100,6 +100,10 @@ def test_preload_knows_aliases_and_keeps_its_order() -> None:
         ("server: {shutdownGrace: '3'}", "6:25: server.shutdownGrace: must be a number, not text"),
         ("apiKeys: ['']", "6:11: apiKeys[0]: an API key must not be empty"),
         ("apiKeys: [a, ' b']", "6:14: apiKeys[1]: an API key must not contain spaces"),
+        (
+            'apiKeys: [a, "b\\n"]',
+            "6:14: apiKeys[1]: an API key must not contain control characters, nor ends of lines",
+        ),
         ("apiKeys: [a, ~]", "6:14: apiKeys[1]: must be text, not empty"),
         ("apiKeys: secret", "6:10: apiKeys: must be a list, not text"),
         ("other: {a: b}", "6:1: other: unknown key"),
