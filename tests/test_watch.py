@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import trio
 import trio.testing
+from trio.testing import MockClock
 
-from swapd.watch import Watch
+from swapd.watch import LOOK_EVERY, SETTLE, Watch
 
-pytestmark = pytest.mark.real_process  # the real file system, on the real clock
+pytestmark = pytest.mark.real_process  # the real file system, mostly on the real clock
 
 
 def overwrite(path: Path) -> None:
@@ -84,3 +85,24 @@ async def test_what_the_system_does_not_tell_of_is_looked_at(
             await seen.wait()
             stop.set()
     assert "does not tell of changes to the configuration" in caplog.text
+
+
+async def test_a_file_that_is_still_being_written_is_one_change(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    file = tmp_path / "not yet" / "a.yaml"
+    told, stop = list[float](), trio.Event()
+    async with trio.open_nursery() as nursery:
+        tell = partial(Watch([file]).run, lambda: told.append(trio.current_time()), stop=stop)
+        nursery.start_soon(tell)
+        await trio.testing.wait_all_tasks_blocked()
+        file.parent.mkdir()
+        for _ in range(20):
+            with file.open("a") as more:
+                more.write("more")
+            await trio.sleep(SETTLE * 0.7)
+        finished_at = trio.current_time()
+        await trio.sleep(10 * LOOK_EVERY)
+        stop.set()
+    assert len(told) == 1
+    assert told[0] > finished_at
