@@ -32,6 +32,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
+#: Between why a process failed and the lines that it printed last.
+LAST_WORDS = "; its last words:\n"
+
+
+def first_line(words: str) -> str:
+    """Return the first line of ``words``, without what only announces the next."""
+    line, _, rest = words.strip().partition("\n")
+    return line.removesuffix(LAST_WORDS.rstrip()).rstrip(":") if rest else line
+
+
 class SwapdError(Exception):
     """Something that a person must read; its text is meant for them."""
 

@@ -16,6 +16,7 @@ from typing import Protocol
 
 import trio
 
+from swapd.errors import LAST_WORDS
 from swapd.ids import Generation, ModelId
 from swapd.policy.facts import Fact, ModelFailing, ModelReady, ModelStopped, ModelStuck
 from swapd.policy.life import ModelState, Reason, Transition
@@ -250,7 +251,7 @@ class _Life:
         With why it failed go the server's last words, for whoever waits for it.
         """
         if self._error is not None and (words := self._log.last_words()):
-            self._error = f"{self._error}; its last words:\n{words}"
+            self._error = f"{self._error}{LAST_WORDS}{words}"
         self._become(ModelState.STOPPED, self._reason, _joined(self.stuck_by, self._error))
         self._report(
             ModelStopped(self._model, self._generation, self._error, timed_out=self._timed_out)

@@ -19,6 +19,7 @@ _log = logging.getLogger("swapd")
 def log_transition(transition: Transition, model: Model | None) -> None:
     """Log ``transition`` of ``model``, which is None if a reload has taken it out."""
     said = (_known_words(transition, model), transition.detail)
+    detail = {} if transition.detail is None else {"detail": transition.detail}
     _log.log(
         logging.WARNING if transition.reason in _FAILURES else logging.INFO,
         "%s: %s -> %s (%s)%s",
@@ -33,6 +34,7 @@ def log_transition(transition: Transition, model: Model | None) -> None:
             "new": transition.new,
             "reason": transition.reason,
             "generation": transition.generation,
+            **detail,
         },
     )
 

@@ -16,7 +16,7 @@ from hypercorn.typing import HTTPScope
 
 from swapd.config.peers import PeerModel
 from swapd.config.selectors import Target
-from swapd.errors import RequestError, UpstreamFailed
+from swapd.errors import RequestError, UpstreamFailed, first_line
 from swapd.policy.naming import full_name
 from swapd.telemetry.finished import Collector, Finished
 from swapd.telemetry.inflight import InFlight
@@ -293,6 +293,6 @@ def _line(text: str) -> str:
 
     A server chooses the words of its errors, and a client those of some of ours.
     """
-    line = text.strip().partition("\n")[0]
+    line = first_line(text)
     shown = "".join(char if char.isprintable() else " " for char in line[: _ERROR_CHARS + 1])
     return shown if len(shown) <= _ERROR_CHARS else shown[:_ERROR_CHARS] + "..."

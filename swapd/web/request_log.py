@@ -14,6 +14,8 @@ from typing import NamedTuple, cast
 
 from hypercorn.typing import HTTPScope, WebsocketScope
 
+from swapd.errors import first_line
+
 _log = logging.getLogger("swapd.requests")
 
 #: What other servers write for it: no client ever gets this status.
@@ -59,7 +61,7 @@ def request_id(scope: HTTPScope | WebsocketScope) -> str:
 
 def settle(scope: HTTPScope | WebsocketScope, status: int, why: str) -> None:
     """Keep for the log that the request comes to ``status``, and in one line why."""
-    line = why.partition("\n")[0].removeprefix(f"{asked(scope)}: ").rstrip(":")
+    line = first_line(why).removeprefix(f"{asked(scope)}: ")
     _kept(scope)[_OUTCOME] = Outcome(status, _shown(line))
 
 
@@ -86,7 +88,7 @@ def note(what: str, status: int, why: str) -> None:
     Clients choose the words of some reasons: no character of theirs reaches the terminal that
     shows the log and means something to it.
     """
-    line = why.partition("\n")[0].removeprefix(f"{what}: ")
+    line = first_line(why).removeprefix(f"{what}: ")
     _log.info("%s: %d, %s", what, status, _shown(line))
 
 

@@ -61,6 +61,7 @@ def test_a_change_is_one_line_with_the_words_that_llama_swap_has_for_it(
     is_failure = reason in {Reason.CRASH, Reason.START_FAILED}
     assert record.levelno == (logging.WARNING if is_failure else logging.INFO)
     assert vars(record)["reason"] == reason
+    assert vars(record).get("detail") == detail
 
 
 def test_a_model_that_was_taken_out_is_told_of_too(caplog: pytest.LogCaptureFixture) -> None:

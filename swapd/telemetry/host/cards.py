@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
@@ -53,16 +53,37 @@ class Source(Protocol):
         """For people."""
 
     def read(self) -> list[Gpu]:
-        """Measure every card; none if there is none of this kind, or SourceFailed."""
+        """Measure every card; none if there is none of this kind, or SourceFailed.
+
+        Its ``id`` tells it from others of its kind, whichever of them can be measured.
+        """
 
     def describe(self) -> list[Described]:
         """Describe every card; none if there is none of this kind, or SourceFailed."""
 
 
-def numbered(found: Iterable[Iterable[Gpu]]) -> tuple[Gpu, ...]:
-    """Return the cards of all kinds, counted through."""
-    cards = [card for of_one_kind in found for card in of_one_kind]
-    return tuple(replace(card, id=number) for number, card in enumerate(cards))
+class Numbers:
+    """Gives each card of all kinds a number, which it keeps: one that is gone leaves a gap.
+
+    Charts and metrics tell cards apart by it.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], int] = {}
+
+    @property
+    def count(self) -> int:
+        """How many cards there have been."""
+        return len(self._known)
+
+    def numbered(self, found: Mapping[int, Iterable[Gpu]]) -> tuple[Gpu, ...]:
+        """Return the cards of all kinds, each kind by its place, in the order of their numbers."""
+        cards = [
+            replace(card, id=self._known.setdefault((place, card.id), self.count))
+            for place in sorted(found)
+            for card in found[place]
+        ]
+        return tuple(sorted(cards, key=lambda card: card.id))
 
 
 def merged(described: Iterable[Described]) -> list[Accelerator]:

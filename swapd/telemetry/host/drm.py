@@ -96,8 +96,8 @@ class Amd:
 
         One that sleeps is left to sleep, and out.
         """
-        awake = (card for card in self._cards() if not card.is_asleep)
-        found = (self._read(number, card) for number, card in enumerate(awake))
+        all_of_them = enumerate(self._cards())
+        found = (self._read(number, card) for number, card in all_of_them if not card.is_asleep)
         return [gpu for gpu in found if (gpu.busy_percent, gpu.memory_total_bytes) != (None, None)]
 
     def describe(self) -> list[Described]:

@@ -11,7 +11,7 @@ import trio
 
 from swapd.config.observing import Performance
 from swapd.telemetry.host.asking import Asked
-from swapd.telemetry.host.cards import Source, numbered
+from swapd.telemetry.host.cards import Numbers, Source
 from swapd.telemetry.host.figures import Gpu, Sample, System
 from swapd.telemetry.host.history import History
 from swapd.telemetry.host.sources import all_sources
@@ -46,7 +46,8 @@ class Machine:
         self._system = Asked("measuring this machine", reader.read, PATIENCE)
         sources = all_sources() if sources is None else sources
         self._cards = [Asked(source.name, source.read, PATIENCE) for source in sources]
-        self._told: str | None = None
+        self._numbers = Numbers()
+        self._told: int | None = None
 
     async def prime(self) -> None:
         """Begin to watch the cores."""
@@ -68,15 +69,15 @@ class Machine:
             nursery.start_soon(measure_system)
             for place in range(len(self._cards)):
                 nursery.start_soon(measure_cards, place)
-        gpus = numbered(found[place] for place in sorted(found))
+        gpus = self._numbers.numbered(found)
         self._tell(gpus)
         return system, gpus
 
     def _tell(self, gpus: Sequence[Gpu]) -> None:
         """Tell which GPUs are measured, at first, and when others come."""
-        names = ", ".join(gpu.name for gpu in gpus)
-        if self._told is None or names not in {self._told, ""}:
-            self._told = names
+        if self._told != self._numbers.count:
+            self._told = self._numbers.count
+            names = ", ".join(gpu.name for gpu in gpus)
             _log.info("GPUs that are measured: %s", names or "none was found")
 
 

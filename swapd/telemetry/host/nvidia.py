@@ -62,7 +62,7 @@ class Nvidia:
         with self._begun() as nvml:
             if nvml is None:
                 return []
-            return self._read_all(nvml)
+            return _each(nvml, lambda index: self._read(nvml, index))
 
     def describe(self) -> list[Described]:
         """Describe every card; none if there is no driver.
@@ -74,8 +74,7 @@ class Nvidia:
             if nvml is None:
                 return []
             driver = ("nvidia", nvml.nvmlSystemGetDriverVersion())
-            count = nvml.nvmlDeviceGetCount()
-            return [_describe(nvml, index, driver) for index in range(count)]
+            return _each(nvml, lambda index: _describe(nvml, index, driver))
 
     @contextmanager
     def _begun(self) -> Iterator[ModuleType | None]:
@@ -101,17 +100,6 @@ class Nvidia:
         self._nvml, self._names = None, {}
         _asked(nvml, nvml.nvmlShutdown)
 
-    def _read_all(self, nvml: ModuleType) -> list[Gpu]:
-        found, lost = list[Gpu](), None
-        for index in range(nvml.nvmlDeviceGetCount()):
-            try:
-                found.append(self._read(nvml, index))
-            except nvml.NVMLError as error:  # fallen off the bus: the others still work
-                lost = error
-        if lost is not None and not found:
-            raise lost
-        return found
-
     def _read(self, nvml: ModuleType, index: int) -> Gpu:
         card = nvml.nvmlDeviceGetHandleByIndex(index)
         if index not in self._names:
@@ -133,6 +121,19 @@ class Nvidia:
             _asked(nvml, lambda: nvml.nvmlDeviceGetFanSpeed(card)),
             None if milliwatts is None else milliwatts / 1000,
         )
+
+
+def _each(nvml: ModuleType, tell: Callable[[int], _Value]) -> list[_Value]:
+    """Return what ``tell`` tells of every card by its index; raises if none can be asked."""
+    found, lost = list[_Value](), None
+    for index in range(nvml.nvmlDeviceGetCount()):
+        try:
+            found.append(tell(index))
+        except nvml.NVMLError as error:  # fallen off the bus: the others still work
+            lost = error
+    if lost is not None and not found:
+        raise lost
+    return found
 
 
 def _asked(nvml: ModuleType, question: Callable[[], _Value]) -> _Value | None:

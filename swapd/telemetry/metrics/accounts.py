@@ -96,11 +96,11 @@ class Accounts:
         """Count for these from now on, and forget all others.
 
         Args:
-          models: The models that swapd runs.
+          models: The models that swapd runs, in the order in which they are shown.
           peers: The full names of those that others run.
         """
-        models = frozenset(models)
-        self._names = models | frozenset(peers)
+        models = tuple(models)
+        self._names = frozenset((*models, *peers))
         self._families.keep(self._names)
         for model in models:
             self._begin(model)

@@ -157,7 +157,8 @@ def merged(all_shown: Iterable[Shown]) -> str:
         )
         left_out = whole.add(shown.model, shown.text or "")
         if left_out:
-            comments.append(f"{shown.model}: left out {left_out} lines {LEFT_OUT}")
+            lines = "1 line" if left_out == 1 else f"{left_out} lines"
+            comments.append(f"{shown.model}: left out {lines} {LEFT_OUT}")
         if shown.why:
             comments.append(f"{shown.model}: {shown.why}")
     told = (f"# {escaped(comment)}" for comment in comments)

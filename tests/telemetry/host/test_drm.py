@@ -118,7 +118,7 @@ def test_a_card_that_sleeps_is_not_woken(tmp_path: Path) -> None:
     asleep = {**RX, "power/runtime_status": "suspended"}
     awake = {**APU, "power/runtime_status": "active"}
     (gpu,) = amd(tmp_path, {"0000:03:00.0": asleep, "0000:c4:00.0": awake})
-    assert gpu.name == "AMD Radeon 8060S Graphics"
+    assert (gpu.id, gpu.name) == (1, "AMD Radeon 8060S Graphics")
 
 
 def test_cards_of_others_are_not_measured(tmp_path: Path) -> None:

@@ -197,6 +197,25 @@ async def test_cards_of_all_kinds_are_counted_through_and_a_kind_that_fails_is_m
     ]
 
 
+async def test_a_card_keeps_its_number_while_others_sleep_and_wake(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    amd = [[Gpu(1, "b")], [Gpu(0, "a"), Gpu(1, "b")], [Gpu(0, "a")], [Gpu(1, "b")]]
+    machine = Machine([Cards("amd", lambda: amd.pop(0)), Cards("nv", lambda: [Gpu(0, "c")])])
+    seen = [[(gpu.id, gpu.name) for gpu in (await machine.measure())[1]] for _ in range(4)]
+    assert seen == [
+        [(0, "b"), (1, "c")],
+        [(0, "b"), (1, "c"), (2, "a")],
+        [(1, "c"), (2, "a")],
+        [(0, "b"), (1, "c")],
+    ]
+    assert [record.getMessage() for record in caplog.records] == [
+        "GPUs that are measured: b, c",
+        "GPUs that are measured: b, c, a",
+    ]
+
+
 async def test_gpus_that_come_later_are_told_and_that_they_go_is_not(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

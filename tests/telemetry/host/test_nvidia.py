@@ -151,8 +151,9 @@ def test_a_card_that_is_lost_does_not_hide_the_others() -> None:
     def handle(index: int) -> int:
         return raising(NvmlError("GPU is lost")) if index == 0 else index
 
-    (gpu,) = Nvidia(lambda: nvml(2, nvmlDeviceGetHandleByIndex=handle)).read()
-    assert gpu.uuid == "GPU-1"
+    source = Nvidia(lambda: nvml(2, nvmlDeviceGetHandleByIndex=handle))
+    assert [(gpu.id, gpu.uuid) for gpu in source.read()] == [(1, "GPU-1")]
+    assert [described.identity for described in source.describe()] == ["0000:02:00.0"]
 
 
 def test_if_all_cards_are_lost_that_is_told() -> None:

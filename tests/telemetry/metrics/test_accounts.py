@@ -115,6 +115,14 @@ def test_names_that_are_not_configured_never_become_labels() -> None:
     assert found.value("swapd_unnamed_requests_total") == 1000
 
 
+def test_models_are_shown_in_the_order_of_the_configuration() -> None:
+    names = [f"m{number}" for number in (3, 1, 4, 15, 9, 2, 6)]
+    accounts = Accounts()
+    accounts.reconfigure(names, [])
+    swaps = {family.name: family for family in accounts.registry.collect()}["swapd_model_swaps"]
+    assert [sample.labels["model"] for sample in swaps.samples] == names
+
+
 def test_routes_stay_few_whatever_comes() -> None:
     accounts = counting()
     for number in range(1000):

@@ -127,7 +127,7 @@ def test_a_series_keeps_all_but_gets_a_label(line: str, out: str) -> None:
 def test_what_is_no_series_is_left_out_and_said(line: str) -> None:
     text = merged([Shown("m", f"ok 1\n{line}\n")])
     Scraped(text.encode())
-    assert text.startswith(f"# m: left out 1 lines {LEFT_OUT}\n")
+    assert text.startswith(f"# m: left out 1 line {LEFT_OUT}\n")
     assert text.endswith('# TYPE ok untyped\nok{model="m"} 1\n')
 
 
@@ -138,7 +138,7 @@ def test_a_series_that_is_shown_twice_is_there_once() -> None:
 def test_who_shows_a_family_as_another_type_is_left_out_of_it() -> None:
     found = lines(("a", "# TYPE x gauge\nx 1\n"), ("b", "# TYPE x counter\nx 2\ny 3\n"))
     assert found == [
-        f"# b: left out 1 lines {LEFT_OUT}",
+        f"# b: left out 1 line {LEFT_OUT}",
         *("# TYPE x gauge", 'x{model="a"} 1', "# TYPE y untyped", 'y{model="b"} 3'),
     ]
 
