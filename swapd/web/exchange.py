@@ -186,12 +186,31 @@ class Exchange:
             return
         if self._state is not _State.ANSWERING:
             raise RuntimeError(f"a piece of an answer when {self._state.name}")
-        await self._write(data, more=more)
+        framed = self._framed(bytes(data)) if data and self._has_body else b""
+        if self._head_bytes:
+            framed, self._head_bytes = self._head_bytes + framed, b""
+        if not more:
+            framed += self._end_of_body()
+            self._state = _State.ANSWERED
+        if framed:
+            await self._put(framed)
+        if not more:
+            await self._is_done(may_go_on=self._keeps and not self.lacks)
 
     def _begin(self, status: int, headers: Iterable[Header]) -> None:
         is_empty = status in _WITHOUT_BODY
         self._has_body = not is_empty and self._head.method != "HEAD"
-        lines = [b"HTTP/1.1 %d " % status, *self._fields(headers)]
+        lines = [b"HTTP/1.1 %d " % status]
+        for name, value in headers:
+            match name.lower():
+                case b"content-length":
+                    self._owed = int(value)
+                case b"connection":
+                    self._keeps = self._keeps and b"close" not in value.lower()
+                    continue
+                case b"transfer-encoding":
+                    continue  # that of this hop is decided here
+            lines.append(name + b": " + value.strip())
         if self._owed is None and not is_empty:
             self._is_chunked = True
             lines.append(b"transfer-encoding: chunked")
@@ -203,33 +222,6 @@ class Exchange:
         self._head_bytes = head + b"\r\n\r\n"
         self._state = _State.ANSWERING
 
-    def _fields(self, headers: Iterable[Header]) -> Iterable[bytes]:
-        for name, value in headers:
-            lower = name.lower()
-            if lower == b"content-length":
-                self._owed = int(value)
-            elif lower == b"connection":
-                self._keeps = self._keeps and b"close" not in value.lower()
-                continue
-            elif lower == b"transfer-encoding":
-                continue  # that of this hop is decided here
-            yield name + b": " + value.strip()
-
-    async def _write(self, data: bytes, *, more: bool) -> None:
-        framed = self._framed(bytes(data)) if data and self._has_body else b""
-        if self._head_bytes:
-            framed, self._head_bytes = self._head_bytes + framed, b""
-        if not more:
-            if self._has_body and self._owed:
-                raise ValueError(f"the answer ended {self._owed} bytes before its promised length")
-            if self._is_chunked and self._has_body:
-                framed += b"0\r\n\r\n"
-            self._state = _State.ANSWERED
-        if framed:
-            await self._put(framed)
-        if not more:
-            await self._is_done(may_go_on=self._keeps and not self.lacks)
-
     def _framed(self, data: bytes) -> bytes:
         if self._is_chunked:
             return b"%x\r\n%b\r\n" % (len(data), data)
@@ -238,6 +230,13 @@ class Exchange:
                 raise ValueError("the answer is longer than it promised to be")
             self._owed -= len(data)
         return data
+
+    def _end_of_body(self) -> bytes:
+        if not self._has_body:
+            return b""
+        if self._owed:
+            raise ValueError(f"the answer ended {self._owed} bytes before its promised length")
+        return b"0\r\n\r\n" if self._is_chunked else b""
 
     async def _end(self) -> None:
         if self._is_over:

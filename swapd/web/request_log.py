@@ -9,14 +9,16 @@ import itertools
 import logging
 import re
 import secrets
-from collections.abc import MutableMapping
-from typing import NamedTuple, cast
+from collections.abc import Iterable, MutableMapping
+from typing import NamedTuple, TypeAlias, cast
 
 from hypercorn.typing import HTTPScope, WebsocketScope
 
 from swapd.errors import first_line
 
 _log = logging.getLogger("swapd.requests")
+
+_Header: TypeAlias = tuple[bytes, bytes]
 
 #: What other servers write for it: no client ever gets this status.
 CLIENT_LEFT = 499
@@ -53,10 +55,15 @@ def request_id(scope: HTTPScope | WebsocketScope) -> str:
     kept = _kept(scope)
     known = kept.get(_ID)
     if known is None:
-        given = next((value for name, value in scope["headers"] if name == ID_HEADER), b"")
-        is_sane = _SANE.fullmatch(given) is not None
-        known = kept[_ID] = given.decode() if is_sane else f"{_HERE}-{next(_numbers)}"
+        known = kept[_ID] = _given(scope["headers"]) or f"{_HERE}-{next(_numbers)}"
     return cast(str, known)
+
+
+def _given(headers: Iterable[_Header]) -> str | None:
+    for name, value in headers:
+        if name == ID_HEADER:
+            return value.decode() if _SANE.fullmatch(value) else None
+    return None
 
 
 def settle(scope: HTTPScope | WebsocketScope, status: int, why: str) -> None:
