@@ -26,14 +26,15 @@ _DUMB = {"dumb", "unknown"}
 @click.argument("address", metavar="[URL]", required=False)
 @click.option(
     "--topics",
-    default="lifecycle",
-    show_default=True,
     metavar="A,B",
-    help="With --json: what to hear of, of lifecycle, queue, requests, logs and activity.",
+    help="With --json: what to hear of, of lifecycle (the default), queue, requests, logs and"
+    " activity.",
 )
 @with_server
 @as_json
-def watch(address: str | None, topics: str, url: str, api_key: str | None, as_json: bool) -> None:
+def watch(
+    address: str | None, topics: str | None, url: str, api_key: str | None, as_json: bool
+) -> None:
     """Show live what the models do, who waits, and what happened last.
 
     Goes on through restarts of swapd.  Without a terminal each transition is a line; with
@@ -41,7 +42,9 @@ def watch(address: str | None, topics: str, url: str, api_key: str | None, as_js
     """
     main: Callable[[Client], Awaitable[None]]
     if as_json:
-        main = partial(_print_messages, topics)
+        main = partial(_print_messages, "lifecycle" if topics is None else topics)
+    elif topics is not None:
+        raise click.UsageError("--topics says what --json prints; say that too")
     elif sys.stdout.isatty() and os.environ.get("TERM") not in _DUMB:
         main = _draw
     else:

@@ -256,6 +256,12 @@ async def test_unload_is_told_either_a_model_or_all(words: tuple[str, ...]) -> N
     assert "name a model, or say --all" in wrong.err
 
 
+async def test_topics_without_json_are_not_left_unheard_in_silence() -> None:
+    wrong = await run("watch", "--topics", "queue", url="http://127.0.0.1:1")
+    assert wrong.code == 2
+    assert "--topics says what --json prints" in wrong.err
+
+
 @pytest.mark.parametrize("words", [("ps",), ("load", "m", "--wait"), ("unload", "m"), ("watch",)])
 async def test_where_nobody_listens_that_is_told(words: tuple[str, ...]) -> None:
     failed = await run(*words, url="http://127.0.0.1:1")
