@@ -68,6 +68,8 @@ class StrictConnection(h11.Connection):
           h11.RemoteProtocolError: What came is no HTTP, or ``fault`` says why it is refused.
         """
         is_head = self.their_state is h11.IDLE
+        if is_head:
+            self._skip_empty_lines()
         received = self.trailing_data[0] if is_head or self._is_chunked else b""
         if self.their_state in {h11.MUST_CLOSE, h11.CLOSED} and self.trailing_data[0]:
             return h11.NEED_DATA
@@ -89,6 +91,12 @@ class StrictConnection(h11.Connection):
                 self.fault.message, error_status_hint=self.fault.kind.status
             )
         return event
+
+    def _skip_empty_lines(self) -> None:
+        """Drop what some clients send behind a body; it may have come together with that."""
+        waiting = self.trailing_data[0]
+        if waiting.startswith((b"\r", b"\n")):
+            self._receive_buffer.maybe_extract_at_most(len(waiting) - len(waiting.lstrip(b"\r\n")))
 
     def _reason_of(self, error: h11.RemoteProtocolError, head: bytes | None) -> Problem | None:
         """Tell what is wrong in better words than the library's, if we have any."""

@@ -130,6 +130,19 @@ async def test_an_empty_line_behind_a_body_is_no_error() -> None:
             await client.send_all(b"\r\n")
 
 
+@pytest.mark.parametrize("head", [b"content-length: 2\r\n", b"transfer-encoding: chunked\r\n"])
+async def test_an_empty_line_that_comes_together_with_a_body_is_no_error(head: bytes) -> None:
+    body = b"{}" if head.startswith(b"content") else b"2\r\n{}\r\n0\r\n\r\n"
+    post = b"POST /hello HTTP/1.1\r\nhost: x\r\n" + head + b"\r\n" + body
+    async with serving(relaying({})) as served, await served.connect() as client:
+        for _ in range(3):
+            await client.send_all(post + b"\r\n")
+            assert (await receive_until(client, b"hello")).startswith(b"HTTP/1.1 200")
+    async with serving(relaying({})) as served:
+        answer = await served.ask((post + b"\r\n\r\n") * 3 + GET_LAST)
+    assert answer.count(b"HTTP/1.1 200") == 4
+
+
 @pytest.mark.parametrize(
     "handshake", [OPEN_WEBSOCKET.replace(b"13", b"8"), OPEN_WEBSOCKET.replace(b"/ws", b"/no")]
 )
