@@ -289,11 +289,11 @@ class LiveConnection(TCPServer):
             self._stops_reading = True
             self.reckon()
             await self._read_all.wait()
-            with (
-                suppress(*_GONE, trio.BusyResourceError),
-                trio.move_on_after(limits.GOODBYE),
-            ):
-                await self.stream.unwrap()
+            with suppress(*_GONE, trio.BusyResourceError), trio.move_on_after(limits.GOODBYE):
+                with suppress(trio.BrokenResourceError):
+                    await self.stream.unwrap()
+                # Of our goodbye, what still came of the request may have left the sending to us.
+                await self._transport.send_all(self.stream._outgoing.read())
 
     async def _close(self) -> None:
         with trio.move_on_after(limits.GOODBYE), suppress(trio.ClosedResourceError):

@@ -190,6 +190,24 @@ async def test_an_answer_before_the_end_of_a_large_upload_is_not_lost(
         assert (await receive_until(client, b"hello")).endswith(b"\r\n\r\nhello")
 
 
+async def test_a_goodbye_is_said_also_while_more_of_the_request_comes(
+    authority: trustme.CA, certificate: Certificate
+) -> None:
+    """What came meanwhile stands in its way: it is no answer to it."""
+
+    async def refuse(scope: HTTPScope, client: Client) -> None:
+        await client.begin(401, [(b"content-length", b"0")])
+        await client.finish()
+
+    async with (
+        serving(answering(refuse), certificate=certificate) as served,
+        await served.connect_by_tls(authority) as client,
+    ):
+        await client.send_all(upload("/", b"x" * 500_000)[:-1])
+        answer = await rest(client)  # raises if the goodbye is missing
+    assert answer.startswith(b"HTTP/1.1 401")
+
+
 async def test_an_idle_connection_is_closed_with_a_goodbye(
     authority: trustme.CA, certificate: Certificate
 ) -> None:
