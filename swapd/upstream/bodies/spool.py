@@ -3,6 +3,8 @@
 Rule 1: nothing waits for a disk but the one who brings the next piece, so the client is not
     read faster than the disk writes, and no other task is held up.
 Rule 2: a file is written in big pieces, for each costs a change to another thread and back.
+Rule 3: a file is not closed while a thread writes to it, which would write into whatever the system
+    opens next.  The one who gives a body up need not be the one who brings it.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ class Spool:
         self._size = 0
         self._is_large = False
         self._file: NamelessFile | None = None
+        self._is_writing = False
+        self._is_discarded = False
 
     def expect(self, length: int) -> None:
         """Prepare for a body of ``length``.
@@ -39,12 +43,14 @@ class Spool:
         self._is_large = length > HELD_BYTES
 
     async def take(self, piece: bytes) -> None:
-        """Take the next piece.
+        """Take the next piece; nothing becomes of it if all was discarded.
 
         Raises:
           BodyTooLarge: With it, the body is.
           BodyNotKept: The disk is full, or broken.
         """
+        if self._is_discarded:
+            return
         self._size += len(piece)
         self._check(self._size)
         self._pending += piece
@@ -69,7 +75,9 @@ class Spool:
     def discard(self) -> None:
         """Forget what was taken.  Doing so again does nothing."""
         self._pending = bytearray()
-        self._files.close()
+        self._is_discarded = True
+        if not self._is_writing:  # rule 3
+            self._files.close()
 
     def _check(self, size: int) -> None:
         if self._max_bytes and size > self._max_bytes:
@@ -77,7 +85,13 @@ class Spool:
 
     async def _flush(self) -> None:
         data, self._pending = self._pending, bytearray()
-        await trio.to_thread.run_sync(self._write, data)
+        self._is_writing = True
+        try:
+            await trio.to_thread.run_sync(self._write, data)
+        finally:
+            self._is_writing = False
+            if self._is_discarded:
+                self._files.close()
 
     def _write(self, data: bytearray) -> None:
         if self._file is None:

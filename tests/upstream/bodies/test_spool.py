@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import tracemalloc
 
 import pytest
+import trio
 
 from swapd.errors import BodyNotKept, BodyTooLarge
+from swapd.upstream.bodies.body import PIECE_BYTES
+from swapd.upstream.bodies.nameless import Files, NamelessFile
 from swapd.upstream.bodies.spool import HELD_BYTES, Spool
 from tests.upstream.bodies.test_body import all_of
 from tests.upstream.bodies.test_nameless import files_of_at_most
@@ -89,3 +93,55 @@ async def test_what_a_body_is_made_of_ends_with_it() -> None:
     spool.discard()
     with pytest.raises(ValueError, match="closed"):
         await all_of(body)
+
+
+class SlowFile(NamelessFile):
+    """A file whose disk takes its time, and that tells whether it is closed."""
+
+    __slots__ = ("may_go_on", "writes")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_go_on, self.writes = threading.Event(), threading.Event()
+
+    def append(self, data: bytes | bytearray) -> None:
+        self.writes.set()
+        self.may_go_on.wait(10)
+        super().append(data)
+
+    @property
+    def is_closed(self) -> bool:
+        return self._file.closed
+
+
+class SlowFiles(Files):
+    def __init__(self) -> None:
+        super().__init__()
+        self.slow = SlowFile()
+
+    def open(self) -> NamelessFile:
+        self._opened.append(self.slow)
+        return self.slow
+
+
+async def test_a_file_is_not_closed_while_it_is_written() -> None:
+    """Whoever gave the body up does not know of the piece that the client's reader brings."""
+    files = SlowFiles()
+    spool = Spool(0, files)
+    spool.expect(HELD_BYTES + 1)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(spool.take, b"x" * PIECE_BYTES)
+        await trio.to_thread.run_sync(files.slow.writes.wait)
+        spool.discard()
+        was_closed = files.slow.is_closed
+        files.slow.may_go_on.set()
+    assert not was_closed
+    assert files.slow.is_closed
+
+
+async def test_what_was_discarded_leaves_no_file_behind() -> None:
+    spool = Spool(0)
+    spool.expect(HELD_BYTES + 1)
+    await spool.take(b"x" * PIECE_BYTES)
+    spool.discard()
+    await spool.take(b"x" * PIECE_BYTES)  # pytest would fail for a file that nobody closes
