@@ -85,6 +85,7 @@ class FastConnection(LiveConnection):
     def begins(self, exchange: Exchange, head: PlainHead) -> None:
         """Have ``exchange`` served."""
         self.busy = True
+        self.note_owed()  # also if its reader waits for nothing now, and notes nothing itself
         self._attendant.take(partial(self._serve, exchange, head))
 
     async def _serve(self, exchange: Exchange, head: PlainHead, request: trio.CancelScope) -> None:

@@ -147,3 +147,24 @@ def test_the_limit_of_descriptors_is_raised_as_far_as_the_system_lets(
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert ended.stdout.split() == [b"%d" % then, b"%d" % hard]
+
+
+async def test_who_has_asked_for_more_than_one_thing_at_once_is_in_use() -> None:
+    """Its reader waits for the first answer, and looks at nothing until that is out."""
+    began, finish = trio.Event(), trio.Event()
+
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        began.set()
+        await finish.wait()
+        await client.begin(200, [(b"content-length", b"1")])
+        await client.write(b"x")
+        await client.finish()
+
+    async with serving(answering(relay), most=1) as served, await served.connect() as client:
+        await client.send_all(request("/") * 2)
+        await began.wait()
+        assert (await served.ask(request("/"))).startswith(b"HTTP/1.1 503 ")
+        finish.set()
+        await receive_until(client, b"x")
+        await client.send_all(request("/"))
+        assert (await receive_until(client, b"x")).count(b"HTTP/1.1 200 ")
