@@ -1,7 +1,7 @@
 """One plain request and its answer on the fast transport: what ASGI says of it, as bytes.
 
 It takes the places of Hypercorn's ``HTTPStream`` and of h11 for requests that are plain, and frames
-answers as those do, byte for byte.
+answers as those do.
 
 Rule 1: an answer is as long as it promised to be, or its connection does not go on.
 Rule 2: the app hears at once that its client has left, before what is still to be read.
