@@ -131,17 +131,26 @@ def _untie(failure: OSError) -> None:
             attempt.__traceback__ = None
 
 
-def reason_of(error: OSError) -> str:
-    """Say for people why a connection failed, with every reason once."""
-    return ", ".join(dict.fromkeys(_reasons(error)))
+#: What the configuration calls the URL of a server, of a model's as of a peer's.
+PROXY = "its proxy in the configuration"
 
 
-def _reasons(error: BaseException) -> Iterator[str]:
+def reason_of(error: OSError, url: str = "its URL") -> str:
+    """Say for people why a connection failed, with every reason once.
+
+    Args:
+      error: What failed.
+      url: What they call where it should lead to.
+    """
+    return ", ".join(dict.fromkeys(_reasons(error, url)))
+
+
+def _reasons(error: BaseException, url: str) -> Iterator[str]:
     if isinstance(error, BaseExceptionGroup):
         for part in error.exceptions:
-            yield from _reasons(part)
+            yield from _reasons(part, url)
     elif isinstance(error, ssl.SSLError):
-        yield _of_tls(error)
+        yield _of_tls(error, url)
     elif isinstance(error, OSError) and error.errno is not None:
         # Resolver errors have numbers of their own, and bring their text.  Trio's text names
         # the address; ours comes behind the URL.
@@ -149,7 +158,7 @@ def _reasons(error: BaseException) -> Iterator[str]:
         text = str(error.strerror) if resolving else os.strerror(error.errno)
         yield text[:1].lower() + text[1:]
     elif error.__cause__ is not None:
-        yield from _reasons(error.__cause__)
+        yield from _reasons(error.__cause__, url)
     else:
         yield str(error)
 
@@ -158,12 +167,12 @@ def _reasons(error: BaseException) -> Iterator[str]:
 _UNKNOWN_SIGNER = frozenset({18, 19, 20, 21})
 
 
-def _of_tls(error: ssl.SSLError) -> str:
+def _of_tls(error: ssl.SSLError, url: str) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         hint = "; SSL_CERT_FILE can name one to trust"
         why = error.verify_message.rstrip(".").lower()
         is_unknown = error.verify_code in _UNKNOWN_SIGNER
         return f"its certificate cannot be trusted: {why}{hint if is_unknown else ''}"
     if error.reason == "WRONG_VERSION_NUMBER":
-        return "it speaks no TLS there; is it http:// rather than https://?"
+        return f"it speaks no TLS there: {url} must begin with http://"
     return f"no TLS: {(error.reason or 'the handshake broke off').replace('_', ' ').lower()}"

@@ -5,6 +5,12 @@ from __future__ import annotations
 import httptools
 
 from swapd.errors import UpstreamFailed
+from swapd.upstream.dial import PROXY
+
+#: How the word begins by which TLS refuses what is none: an alert.
+_TLS_ALERT = b"\x15\x03"
+
+_WANTS_TLS = f"it speaks TLS there: {PROXY} must begin with https://"
 
 #: The most that a response's head may take.
 _HEAD_BYTES = 256 * 1024
@@ -21,6 +27,7 @@ class Message:
       ended: Whether the message is complete.
       untouched: Whether not one byte came.
       was_reset: Whether the connection was reset: what was sent was not all read.
+      wants_tls: What is to be said to people if the server speaks TLS; else empty.
       reusable: Whether the connection can carry another message after this one.
     """
 
@@ -31,6 +38,7 @@ class Message:
         self.ended = False
         self.untouched = True
         self.was_reset = False
+        self.wants_tls = ""
         self._method = method
         self._pieces: list[bytes] = []
         self._body_bytes = 0
@@ -59,7 +67,9 @@ class Message:
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._fail(f"the server sent an invalid response: {error}")
+            if not self._head_bytes and data.startswith(_TLS_ALERT):
+                self.wants_tls = _WANTS_TLS
+            self._fail(f"the server sent an invalid response: {self.wants_tls or error}")
         if not self.status:
             self._head_bytes += len(data)
             if self._head_bytes > _HEAD_BYTES:

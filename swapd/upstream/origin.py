@@ -12,7 +12,7 @@ import trio
 from swapd.config.formats import server_url
 from swapd.config.timeouts import Timeouts
 from swapd.errors import CannotStart, UpstreamUnreachable
-from swapd.upstream.dial import Dialer, TcpDialer, UnixDialer, reason_of
+from swapd.upstream.dial import PROXY, Dialer, TcpDialer, UnixDialer, reason_of
 from swapd.upstream.tls import secured, trusted
 from swapd.upstream.wire import Socket
 
@@ -65,7 +65,7 @@ class Origin:
         try:
             return await self.dial()
         except OSError as error:
-            why = f"could not connect to {self.name}: {reason_of(error)}"
+            why = f"could not connect to {self.name}: {reason_of(error, PROXY)}"
             raise UpstreamUnreachable(why) from error
 
     async def dial(self) -> Socket:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from swapd.config.timeouts import Timeouts
 from swapd.errors import UpstreamFailed
-from swapd.upstream.dial import reason_of
+from swapd.upstream.dial import PROXY, reason_of
 from swapd.upstream.http1 import receive_head, request_head
 from swapd.upstream.message import Message
 from swapd.upstream.origin import Origin
@@ -31,13 +31,13 @@ class Prober:
         try:
             wire = Wire(await self._origin.dial())
         except OSError as error:
-            return reason_of(error)
+            return reason_of(error, PROXY)
         message = Message(b"GET")
         try:
             wire.send(self._request)
             await receive_head(message, wire)
         except UpstreamFailed:
-            return "no HTTP answer"
+            return message.wants_tls or "no HTTP answer"
         finally:
             wire.close()
             message.forget()

@@ -2,9 +2,9 @@
 
 Rule 1: a request for a name that is not ours is refused (web/hosts.py), whatever it wants.
 Rule 2: without a key only what is open is answered (web/auth.py).
-Rule 3: what changes something, or starts a model, is not done for web pages of other sites.  They
-    need not be able to read the answer: an image will do.  Browsers say whom they ask for; what
-    says nothing of the kind is no browser.
+Rule 3: what changes something, starts a model or lasts is not done for web pages of other sites.
+    They need not be able to read the answer: an image will do.  Browsers say whom they ask for;
+    what says nothing of the kind is no browser.
 Rule 4: a page is trusted by its origin, or because it knows a key.  A password that the browser
     sends by itself says nothing about the page.
 """
@@ -44,6 +44,10 @@ _READING = frozenset({"GET", "HEAD"})
 _ACTING = frozenset({"/unload", "/comfyui"})
 _ACTING_BELOW = ("/upstream/", "/comfyui/")
 
+#: What lasts for as long as its client stays, and changes nothing.
+_LASTING = frozenset({"/api/events", "/logs/stream"})
+_LASTING_BELOW = "/logs/stream/"
+
 #: As much of a name is shown to who is refused.
 _SHOWN = 200
 
@@ -75,7 +79,7 @@ class Guard:
         if said.keys() <= _OF_NO_BROWSER:
             return None  # as below, found out soon
         if is_relayed or _acts(scope):
-            return self._refuse_foreign(said, headers, is_tls=scope["scheme"] in {"https", "wss"})
+            return self._refuse_foreign(scope, said, headers)
         return None
 
     def readers(self, scope: HTTPScope) -> bytes | None:
@@ -88,15 +92,15 @@ class Guard:
         return None
 
     def _refuse_foreign(
-        self, said: Said, headers: Sequence[Header], *, is_tls: bool
+        self, scope: HTTPScope | WebsocketScope, said: Said, headers: Sequence[Header]
     ) -> Problem | None:
         purposes = [purpose.lower() for name in _PURPOSES for purpose in said.get(name, ())]
         if any(b"prefetch" in purpose for purpose in purposes):
-            return _ASKED_AHEAD
-        site = _foreign_site(said, is_tls=is_tls)
+            return _asked_ahead(scope)
+        site = _foreign_site(said, is_tls=scope["scheme"] in {"https", "wss"})
         if site is None or self._trusts(site or _referring_site(said), headers):
             return None
-        return _foreign_page(site)
+        return _foreign_page(site, scope, is_link=b"document" in said.get(b"sec-fetch-dest", ()))
 
     def _trusts(self, origin: bytes, headers: Sequence[Header]) -> bool:
         return self._keys.vouch(headers) or self._origins.allow(origin)
@@ -145,7 +149,20 @@ def _referring_site(said: Said) -> bytes:
     return b"/".join(referrer.split(b"/")[:3])
 
 
-_ASKED_AHEAD = forbidden("a browser asks ahead of its user; this changes something")
+def _what_it_does(scope: HTTPScope | WebsocketScope) -> str:
+    """Return what it is that is refused, as far as its address tells."""
+    if scope["type"] == "websocket":
+        return "open a websocket"
+    path = scope["path"]
+    if path in _LASTING or path.startswith(_LASTING_BELOW):
+        return "follow swapd's logs and events"
+    return "start a model or change anything"
+
+
+def _asked_ahead(scope: HTTPScope | WebsocketScope) -> Problem:
+    return forbidden(
+        f"a browser asks for this ahead of its user, and may not {_what_it_does(scope)} by itself"
+    )
 
 
 def _foreign_host(host: bytes) -> Problem:
@@ -156,11 +173,13 @@ def _foreign_host(host: bytes) -> Problem:
     )
 
 
-def _foreign_page(origin: bytes) -> Problem:
+def _foreign_page(origin: bytes, scope: HTTPScope | WebsocketScope, *, is_link: bool) -> Problem:
     page = f"of {_shown(origin)}" if origin else "of another site"
+    refused = f"a web page {page} asks for this, and pages of other sites may not"
+    by_hand = "enter the address yourself, " if is_link else ""
     return forbidden(
-        f"a web page {page} asks for this, and pages of other sites may not start a model or"
-        " change anything: add its origin to cors.origins, or have it send a key of apiKeys"
+        f"{refused} {_what_it_does(scope)}: {by_hand}add its origin to cors.origins,"
+        " or have it send a key of apiKeys"
     )
 
 

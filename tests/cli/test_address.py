@@ -112,7 +112,9 @@ async def test_where_no_tls_is_spoken_that_is_told() -> None:
     async with trio.open_nursery() as nursery:
         (listener,) = await nursery.start(partial(trio.serve_tcp, answer, 0, host="127.0.0.1"))
         port = listener.socket.getsockname()[1]
-        with pytest.raises(CannotReach, match=r"it speaks no TLS there; is it http://"):
+        with pytest.raises(
+            CannotReach, match=r"it speaks no TLS there: its URL must begin with http://"
+        ):
             await parse(f"https://127.0.0.1:{port}").open()
         nursery.cancel_scope.cancel()
 

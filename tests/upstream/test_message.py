@@ -235,3 +235,10 @@ def test_a_break_says_how_much_of_the_answer_came() -> None:
 
     with pytest.raises(UpstreamFailed, match="the connection broke after 312 bytes of the answer"):
         message.take()
+
+
+def test_a_server_that_wants_tls_is_known_by_the_alert_that_it_answers() -> None:
+    message = Message(b"GET")
+    message.feed(b"\x15\x03\x01\x00\x02\x02\x46")
+    with pytest.raises(UpstreamFailed, match="its proxy in the configuration must begin with http"):
+        message.check()

@@ -19,6 +19,10 @@ from tests.upstream.scripted import Connection, answering, serving
         (b"HTTP/1.1 204 No Content\r\n\r\n", "status 204"),
         (b"HTTP/1.1 302 Found\r\nlocation: /\r\ncontent-length: 0\r\n\r\n", "status 302"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "no HTTP answer"),
+        (
+            b"\x15\x03\x01\x00\x02\x02\x46",
+            "it speaks TLS there: its proxy in the configuration must begin with https://",
+        ),
         (b"HTTP/1.1 200", "no HTTP answer"),
         (b"", "no HTTP answer"),
     ],

@@ -119,6 +119,30 @@ def test_what_another_sites_page_has_made_is_refused_where_it_acts(
         assert "cors.origins" in problem.message
 
 
+LINK = (CROSS, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"))
+
+
+@pytest.mark.parametrize("path", ["/logs/stream", "/logs/stream/m", "/api/events"])
+def test_who_may_not_follow_a_stream_is_told_of_that_and_of_no_change(path: str) -> None:
+    for headers in (LINK, (("sec-purpose", "prefetch"),)):
+        problem = refusal(asked(*headers, method="GET", path=path))
+        assert problem is not None
+        assert "may not follow swapd's logs and events" in problem.message
+        assert "change" not in problem.message
+        assert ("enter the address yourself" in problem.message) is (headers is LINK)
+
+
+def test_a_refusal_says_what_was_refused() -> None:
+    for scope, what in (
+        (asked(CROSS), "pages of other sites may not start a model or change anything: add its"),
+        (asked(CROSS, method="GET", path="/unload"), "may not start a model or change anything"),
+        (websocket(CROSS), "pages of other sites may not open a websocket: add its origin"),
+    ):
+        problem = refusal(scope)
+        assert problem is not None
+        assert what in problem.message
+
+
 @pytest.mark.parametrize("path", ["/v1/models", "/running", "/health", "/ui/", "/nowhere"])
 def test_other_sites_may_ask_for_what_changes_nothing(path: str) -> None:
     for method in ("GET", "HEAD"):
