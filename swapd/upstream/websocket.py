@@ -21,6 +21,7 @@ from wsproto.frame_protocol import CloseReason as Code
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from swapd.errors import UpstreamFailed, UpstreamTooSlow, UpstreamUnreachable
+from swapd.upstream.close_codes import know_all_close_codes
 from swapd.upstream.handshake import Handshake, answered_to
 from swapd.upstream.headers import Header
 from swapd.upstream.http1 import feed, receive_head
@@ -43,6 +44,8 @@ GOODBYE = 2.0
 REFUSAL_BYTES = 1024 * 1024
 
 _RECEIVE_BYTES = 64 * 1024
+
+know_all_close_codes()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ Rule 6: what of a handshake cannot be read is left out.  Hypercorn would end ove
 Rule 7: what is wrong with a handshake is said.  Hypercorn answers with a status alone.
 Rule 8: who breaks the rules of websockets hears a code.  Hypercorn would just hang up.
 Rule 9: what a client has sent is not kept once it is gone, until Python looks for garbage.
+Rule 10: what is compressed is undone in small steps, and no further than a message may go.
 """
 
 from __future__ import annotations
@@ -38,12 +39,21 @@ from wsproto.events import Event as WebsocketEvent
 from wsproto.frame_protocol import CloseReason
 from wsproto.handshake import WEBSOCKET_VERSION
 
+from swapd.upstream.close_codes import know_all_close_codes
 from swapd.web import limits
 from swapd.web.errors import BUG, NO_HANDSHAKE, OTHER_WEBSOCKETS, Problem, answer_of
+from swapd.web.inflation import bounded
 from swapd.web.request_log import asked, note
 
 #: Names of extensions and their parameters, which are small numbers.
 _EXTENSIONS = re.compile(rb"(?:[\w\- \t;,]|=[0-9]{1,2}(?![0-9]))*")
+
+#: As many compressed bytes are undone in one step: they become a thousand times as many at most.
+_STEP_BYTES = 8 * 1024
+
+_TOO_LARGE = CloseConnection(code=CloseReason.MESSAGE_TOO_BIG)
+
+know_all_close_codes()
 
 
 class WebsocketStream(WSStream):
@@ -61,6 +71,7 @@ class WebsocketStream(WSStream):
         self._heard_at = trio.current_time()
         #: Whether the client has sent what no websocket may, or too much: nothing more is read.
         self.is_faulty = False
+        self._is_compressed: bool | None = None
         self._code: int | None = None
         self._reason: str | None = None
 
@@ -73,10 +84,23 @@ class WebsocketStream(WSStream):
             await self._tell_of_leave()
         elif isinstance(event, Data):
             self._is_taking = True
-            await super().handle(event)
+            await self._take_bytes(event)
             self._is_taking, self._heard_at = False, trio.current_time()
         else:
             await super().handle(event)
+
+    async def _take_bytes(self, event: Data) -> None:
+        """Take what came; of what is compressed a little at a time (rule 10)."""
+        if self._is_compressed is None and self.handshake.accepted:
+            self._is_compressed = bounded(self.connection, self.buffer.max_length)
+        if not self._is_compressed:
+            await super().handle(event)
+            return
+        for start in range(0, len(event.data), _STEP_BYTES):
+            step = event.data[start : start + _STEP_BYTES]
+            await super().handle(replace(event, data=step))
+            if self.is_faulty or self.connection.state is ConnectionState.CLOSED:
+                break
 
     async def _handle_events(self) -> None:
         for event in self.connection.events():
@@ -86,8 +110,7 @@ class WebsocketStream(WSStream):
                 await self._send_wsproto_event(event.response())
             elif isinstance(event, CloseConnection):
                 if self.connection.state is ConnectionState.OPEN:  # the parser's own word
-                    self.is_faulty = True
-                    await super()._send_wsproto_event(event)
+                    await self._turn_away(event)
                     return
                 if self.connection.state is ConnectionState.REMOTE_CLOSING:
                     await self._send_wsproto_event(event.response())
@@ -99,13 +122,20 @@ class WebsocketStream(WSStream):
         try:
             self.buffer.extend(message)
         except FrameTooLargeError:
-            self.is_faulty = True
-            await self._send_wsproto_event(CloseConnection(code=CloseReason.MESSAGE_TOO_BIG))
+            await self._turn_away(_TOO_LARGE)
         else:
             if message.message_finished:
                 whole = self.buffer.to_message()
                 self.buffer.clear()
                 await self._tell(cast(WebsocketReceiveEvent, whole))
+
+    async def _turn_away(self, event: CloseConnection) -> None:
+        """Say what the client has done; the app is told only that it sent too much."""
+        self.is_faulty = True
+        if event.code == _TOO_LARGE.code:
+            await self._send_wsproto_event(_TOO_LARGE)
+        else:
+            await super()._send_wsproto_event(event)
 
     async def app_send(self, message: ASGISendEvent | None) -> None:
         """Send what the app says; None is its end."""
@@ -119,13 +149,19 @@ class WebsocketStream(WSStream):
         if self.closed:
             return
         self.closed = True
-        self.buffer.clear()  # rule 9
+        self._forget()
         is_ours = self.state in {ASGIWebsocketState.CLOSED, ASGIWebsocketState.HTTPCLOSED}
         otherwise = CloseReason.NORMAL_CLOSURE if is_ours else CloseReason.ABNORMAL_CLOSURE
         code = int(otherwise) if self._code is None else self._code
         # What Hypercorn takes for this event has no reason.
         told = {"type": "websocket.disconnect", "code": code, "reason": self._reason}
         await self._tell(cast(WebsocketDisconnectEvent, told))
+
+    def _forget(self) -> None:
+        """Let go of what came (rule 9): what reads the frames knows the last one, and itself."""
+        self.buffer.clear()
+        if self.handshake.accepted:
+            self.connection._proto._parse_more.close()
 
     async def _tell(self, event: ASGIReceiveEvent) -> None:
         """Tell the app of ``event``; waits for as long as it does not listen, but not longer."""

@@ -43,7 +43,8 @@ async def test_large_messages_pass_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"), [(1000, "done"), (4321, "so be it"), (1001, None), (1013, "x" * 123)]
+    ("code", "reason"),
+    [(1000, "done"), (4321, "so be it"), (1001, None), (1013, "x" * 123), (1014, "no")],
 )
 async def test_the_client_hears_how_the_server_leaves(code: int, reason: str | None) -> None:
     last = ("one", b"two")
@@ -54,7 +55,7 @@ async def test_the_client_hears_how_the_server_leaves(code: int, reason: str | N
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"), [(1000, "done"), (4321, "so be it"), (1001, ""), (1005, "")]
+    ("code", "reason"), [(1000, "done"), (4321, "so be it"), (1001, ""), (1005, ""), (1014, "no")]
 )
 async def test_the_server_hears_how_the_client_leaves(code: int, reason: str) -> None:
     async with websockets(listen) as server:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
+import tracemalloc
+import zlib
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -13,6 +15,7 @@ from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, WebsocketSco
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from swapd.upstream.websocket import Farewell
+from swapd.web import limits
 from swapd.web.client_websocket import ClientWebsocket
 from swapd.web.connection import Web
 from swapd.web.limits import FAREWELL, PING_EVERY, SILENT_AFTER, WEBSOCKET_MESSAGE_BYTES
@@ -81,6 +84,7 @@ class Notes:
     [
         (frame(8, b"\x03\xe8done"), Farewell(1000, "done")),
         (frame(8, b"\x10\xe1so be it"), Farewell(4321, "so be it")),
+        (frame(8, b"\x03\xf6bad gateway"), Farewell(1014, "bad gateway")),
         (frame(8, b""), Farewell(1005)),
         (b"", Farewell(1006)),
         (b"\xff\xff", Farewell(1006)),
@@ -146,6 +150,75 @@ async def test_nothing_is_kept_of_a_message_that_does_not_end(sent: bytes) -> No
         assert buffers
     finally:
         gc.enable()
+
+
+MEBIBYTE = 1024 * 1024
+DEFLATE = b"sec-websocket-extensions: permessage-deflate\r\n"
+
+
+def deflated(payload: bytes) -> bytes:
+    """Return a whole binary message as a client sends it that compresses."""
+    squeeze = zlib.compressobj(wbits=-15)
+    squeezed = (squeeze.compress(payload) + squeeze.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    size = len(squeezed)
+    wide = size >= 65536
+    length = (b"\xff" if wide else b"\xfe") + size.to_bytes(8 if wide else 2, "big")
+    return b"\xc2" + (length if size > 125 else bytes([0x80 | size])) + bytes(4) + squeezed
+
+
+async def open_deflating(served: Served) -> trio.SocketStream:
+    client = await served.connect()
+    await client.send_all(OPEN_WEBSOCKET.replace(b"\r\n\r\n", b"\r\n" + DEFLATE + b"\r\n"))
+    assert b"permessage-deflate" in await receive_until(client, b"\r\n\r\n")
+    return client
+
+
+async def test_what_would_inflate_beyond_a_message_is_not_made_and_not_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "WEBSOCKET_MESSAGE_BYTES", MEBIBYTE)
+    notes, bomb = Notes(), deflated(bytes(60 * MEBIBYTE))
+    gc.collect()
+    gc.disable()
+    try:
+        async with serving(app_of(notes.talk)) as served:
+            async with await open_deflating(served) as client:
+                tracemalloc.start()
+                await client.send_all(bomb)
+                assert (await rest(client)).startswith(b"\x88")
+            await notes.over.wait()
+            kept, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert notes.farewell is not None
+    assert (notes.heard, notes.farewell.code) == ([], 1009)
+    assert most < 16 * MEBIBYTE
+    assert kept < MEBIBYTE
+
+
+async def test_compressed_messages_of_any_size_arrive_as_they_were() -> None:
+    sent = [b"", bytes(3 * MEBIBYTE), bytes(range(256)) * 2000]
+    notes = Notes()
+    async with serving(app_of(notes.talk)) as served, await open_deflating(served) as client:
+        for message in sent:
+            await client.send_all(deflated(message))
+        await client.send_all(frame(8, b"\x03\xe8"))
+        await notes.over.wait()
+    assert notes.heard == sent
+
+
+async def test_a_message_may_inflate_to_what_one_may_have_but_not_beyond(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "WEBSOCKET_MESSAGE_BYTES", MEBIBYTE)
+    for size, code in ((MEBIBYTE, 1000), (MEBIBYTE + 1, 1009)):
+        notes = Notes()
+        async with serving(app_of(notes.talk)) as served, await open_deflating(served) as client:
+            await client.send_all(deflated(bytes(size)) * 2 + frame(8, b"\x03\xe8"))
+            await notes.over.wait()
+        assert notes.farewell is not None
+        assert notes.farewell.code == code
 
 
 async def test_lists_of_a_handshake_may_be_in_several_fields() -> None:

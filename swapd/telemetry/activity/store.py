@@ -5,6 +5,8 @@ Rule 2: a file is read by connections of the moment, which see what was committe
 for the writer; memory has only one connection, so reading and writing take turns.
 Rule 3: nothing takes long: rows are written and deleted some at a time, each time whole or not.
 Rule 4: nothing is written to a file that has been deleted or replaced: nobody would find it.
+Rule 5: rows are counted where there may be too many, and reckoned otherwise.  What others write to
+the file counts too: a hundredth more may be there then, so that it is not counted all the time.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import NamedTuple
 
 from swapd.errors import CannotStart
 from swapd.telemetry.activity.columns import OWN_COLUMNS, PEER_COLUMNS, own_values, peer_values
@@ -37,8 +40,19 @@ def _insert(table: str, columns: Sequence[str]) -> str:
 
 _INSERT = _insert("activity", PEER_COLUMNS[1:])
 _INSERT_OWN = _insert("swapd_activity", OWN_COLUMNS)
+_NEWEST = "SELECT coalesce(max(id), 0) FROM activity"
 _OLDEST = "SELECT id FROM activity ORDER BY id LIMIT ?"
 _AGED = "SELECT id FROM activity WHERE ts_created < ? ORDER BY ts_created LIMIT ?"
+
+
+class _Tally(NamedTuple):
+    """How many rows there are: exactly, or at most if others have written since."""
+
+    rows: int
+    newest: int
+    #: What SQLite changes when another connection has written.
+    version: int
+    is_exact: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +75,7 @@ class Store:
         self.path = path
         self._memory = Lock()
         self._is_closed = False
-        self._count: int | None = None  # of rows; None is to be counted
+        self._tally: _Tally | None = None  # None is to be counted
         try:
             self._writing = self._connect("rwc")
         except sqlite3.Error as error:
@@ -114,14 +128,14 @@ class Store:
             raise sqlite3.OperationalError("the file was deleted, or replaced")
         with self._transaction() as connection:
             rows = [_add(connection, each) for each in finished]
-            count = None if self._count is None else self._count + len(rows)
-            gone = 0
+            tally, gone = None, 0
             if keep.rows:
-                count = _counted(connection) if count is None else count
-                gone += _delete(connection, _OLDEST, min(CHUNK, max(0, count - keep.rows)))
+                tally = _reckoned(connection, self._tally, len(rows), keep.rows)
+                surplus = tally.rows - keep.rows if tally.is_exact else 0
+                gone += _delete(connection, _OLDEST, min(CHUNK, max(0, surplus)))
             if keep.seconds:
                 gone += _delete(connection, _AGED, int(now - keep.seconds), CHUNK)
-        self._count = None if count is None else count - gone
+        self._tally = tally and tally._replace(rows=tally.rows - gone)
         return Done(rows, may_prune=gone >= CHUNK)
 
     def is_gone(self) -> bool:
@@ -140,7 +154,7 @@ class Store:
 
     def recount(self) -> None:
         """Count the rows anew when it matters: another program may have written some."""
-        self._count = None
+        self._tally = None
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -194,9 +208,23 @@ def _add(connection: sqlite3.Connection, finished: Finished) -> Row:
     return draft._replace(id=number)
 
 
-def _counted(connection: sqlite3.Connection) -> int:
-    (count,) = connection.execute("SELECT count(*) FROM activity").fetchone()
-    return int(count)
+def _reckoned(connection: sqlite3.Connection, last: _Tally | None, added: int, most: int) -> _Tally:
+    """Return how many rows there are, by what was known before ``added`` of them (rule 5)."""
+    version, newest = _one(connection, "PRAGMA data_version"), _one(connection, _NEWEST)
+    if last is not None:
+        newest = max(newest, last.newest)
+        if last.is_exact and version == last.version:
+            return _Tally(last.rows + added, newest, version)
+        # No number is given twice: there are no more new rows than there are new numbers.
+        count = last.rows + max(added, newest - last.newest)
+        if count <= most + most // 100:
+            return _Tally(count, newest, version, is_exact=False)
+    return _Tally(_one(connection, "SELECT count(*) FROM activity"), newest, version)
+
+
+def _one(connection: sqlite3.Connection, query: str) -> int:
+    (number,) = connection.execute(query).fetchone()
+    return int(number)
 
 
 def _delete(connection: sqlite3.Connection, which: str, *values: int) -> int:

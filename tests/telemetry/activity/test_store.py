@@ -183,6 +183,41 @@ def test_rows_of_another_program_are_counted_when_it_is_asked_for(tmp_path: Path
         assert ids_of(store) == [3, 4, 5]
 
 
+def test_two_who_write_to_one_file_keep_no_more_than_one_would(tmp_path: Path) -> None:
+    keep = Retention(rows=200)
+    file = tmp_path / "a.db"
+    with closing(Store(file)) as one, closing(Store(file)) as other:
+        for turn in range(120):
+            for store in (one, other):
+                store.work([finished()] * 3, keep, NOW)
+                there = ids_of(store)
+                assert len(there) <= 200 + 2 + 3, turn
+                assert len(there) >= min(200, there[-1])
+                assert there == [*range(there[0], there[-1] + 1)]
+
+
+def test_rows_that_others_delete_are_not_deleted_twice(tmp_path: Path) -> None:
+    file, keep = tmp_path / "a.db", Retention(rows=10)
+    with closing(Store(file)) as store:
+        store.work([finished()] * 10, keep, NOW)
+        run(file, "DELETE FROM activity WHERE id <= 6")
+        for number in range(11, 18):
+            store.work([finished()], keep, NOW)
+            assert ids_of(store) == [*range(max(7, number - 9), number + 1)]
+
+
+def test_a_file_that_was_emptied_fills_up_again(tmp_path: Path) -> None:
+    keep = Retention(rows=3, seconds=100)
+    with closing(Store(tmp_path / "a.db")) as store:
+        store.work([finished()] * 3, keep, NOW)
+        for _ in range(2):
+            store.work([], keep, NOW + 200)
+        assert ids_of(store) == []
+        for newest in (4, 5, 6, 7):
+            store.work([finished(time=NOW + 200)], keep, NOW + 200)
+            assert ids_of(store) == [*range(max(4, newest - 2), newest + 1)]
+
+
 def test_what_cannot_be_written_is_not_written_in_part(tmp_path: Path) -> None:
     with closing(Store(tmp_path / "a.db")) as store:
         store.work([finished()], EVERYTHING, NOW)
