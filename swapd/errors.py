@@ -31,7 +31,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-
 #: Between why a process failed and the lines that it printed last.
 LAST_WORDS = "; its last words:\n"
 
