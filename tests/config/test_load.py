@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from swapd.config.document import read_document
@@ -123,10 +123,6 @@ def test_an_empty_text_is_a_configuration_without_models() -> None:
     assert parse("", "c.yaml").models == {}
 
 
-# A busy machine is no failure.
-at_leisure = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
 def only_problems(text: str) -> None:
     """Parse ``text``; whatever it is, problems with a place are all that may come of it."""
     found: tuple[str, ...] | None = None
@@ -140,7 +136,6 @@ def only_problems(text: str) -> None:
         assert problem.count("\n") in (0, 2), problem  # a set is shown with a caret below it
 
 
-@at_leisure
 @given(st.text())
 @example('a: "\\U99999999"')
 @example("%YAML 1." + "1" * 5000 + "\n---\n")
@@ -173,7 +168,6 @@ def mangled(draw: st.DrawFn) -> str:
     return text
 
 
-@at_leisure
 @given(mangled())
 def test_no_mangled_configuration_is_a_crash(text: str) -> None:
     only_problems(text)
@@ -201,7 +195,6 @@ def with_an_odd_value(draw: st.DrawFn) -> str:
             return str(yaml.safe_dump(root, allow_unicode=True, sort_keys=False))
 
 
-@at_leisure
 @given(with_an_odd_value())
 def test_no_odd_value_is_a_crash(text: str) -> None:
     only_problems(text)
@@ -221,7 +214,6 @@ def dumped(settings_: Settings) -> str:
     return json.dumps(settings_.model_dump(mode="json", by_alias=True, exclude_unset=True))
 
 
-@at_leisure
 @given(with_an_odd_value())
 @example(WHOLE)
 @example(EXAMPLE.read_text())
@@ -241,7 +233,6 @@ VALUES = USES | st.integers() | st.floats() | st.booleans() | st.none() | st.lis
 MACROS = st.dictionaries(NAMES, VALUES)
 
 
-@at_leisure
 @given(MACROS, MACROS, st.dictionaries(st.sampled_from(["cmd", "ttl", "name", "metadata"]), VALUES))
 def test_no_macros_are_a_crash(
     everywhere: dict[str, object], own: dict[str, object], model: dict[str, object]

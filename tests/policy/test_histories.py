@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -345,10 +345,5 @@ class AnyHistory(RuleBasedStateMachine):
             assert self.wake_at is not None
 
 
-AnyHistory.TestCase.settings = settings(
-    max_examples=400,
-    stateful_step_count=50,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],  # how busy the machine is proves nothing
-)
+AnyHistory.TestCase.settings = settings(max_examples=400, stateful_step_count=50)
 TestAnyHistory = AnyHistory.TestCase

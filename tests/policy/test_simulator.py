@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from swapd.config.schema import Group
@@ -210,7 +210,6 @@ requests = st.builds(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     trace=st.lists(requests, min_size=1, max_size=40),
     kind=st.sampled_from(sorted(KINDS)),

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import trio
 
-from swapd.errors import MalformedRequest
+from swapd.errors import BodyTooLarge, MalformedRequest
 from swapd.upstream.bodies import form, multipart
 from swapd.upstream.bodies.body import PIECE_BYTES, Body, Edit
 from swapd.upstream.bodies.changes import Changes
@@ -124,7 +124,14 @@ class Fields:
 
     @classmethod
     async def of_form(cls, body: Body) -> Fields:
-        """Read ``body``, which is ``application/x-www-form-urlencoded``."""
+        """Read ``body``, which is ``application/x-www-form-urlencoded``.
+
+        Raises:
+          MalformedRequest: It has too many fields, or one that is asked for is too long.
+          BodyTooLarge: It is too large to be read.
+        """
+        if body.length > form.MAX_FORM_BYTES:
+            raise BodyTooLarge(f"a form may have {form.MAX_FORM_BYTES} bytes at most")
         if body.length > _LARGE_BYTES:
             return cls(await trio.to_thread.run_sync(_fields_in, body), yields=False)
         return cls(_fields_in(body), yields=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from swapd.config.matrix import And, Expression, Leaf, Matrix, Or, Ref
@@ -48,7 +48,7 @@ def cost(matrix: Matrix, evicted: Iterable[ModelId]) -> int:
     return sum(matrix.evict_costs.get(model, 1) for model in evicted)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(matrices(), RUNNING)
 def test_no_alternative_is_cheaper_and_no_earlier_set_as_cheap(
     matrix: Matrix, running: frozenset[ModelId]
@@ -75,7 +75,7 @@ def test_no_alternative_is_cheaper_and_no_earlier_set_as_cheap(
     assert choice.members in expanded[first]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(matrices(), RUNNING)
 def test_of_equal_alternatives_the_first_is_taken(
     matrix: Matrix, running: frozenset[ModelId]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from swapd.config.matrix import Matrix
 from swapd.ids import ModelId
@@ -85,7 +85,7 @@ def test_there_is_nothing_to_choose_from_for_what_is_in_no_set_or_runs_anyway() 
     assert told(account("s: a & b", "a b", "a")) == [("set s", "a b", "", 0, True)]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200)
 @given(matrices(), RUNNING)
 def test_the_decision_is_the_first_alternative_and_no_other_is_cheaper(
     matrix: Matrix, running: frozenset[ModelId]

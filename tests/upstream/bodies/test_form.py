@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from swapd.errors import MalformedRequest
 from swapd.upstream.bodies.body import with_edits
 from swapd.upstream.bodies.form import fields_of
 
@@ -47,6 +48,21 @@ def test_the_model_changes_and_nothing_else(form: str, name: str) -> None:
 )
 def test_what_renaming_leaves(form: bytes, left: bytes) -> None:
     assert renamed(form, "n/ é") == left
+
+
+@pytest.mark.parametrize("field", [b"model=a", b"x=y", b"z"])
+def test_a_form_has_no_more_fields_than_anybody_needs(field: bytes) -> None:
+    assert len([*fields_of(b"&".join([field] * 10_000), "model")]) in (0, 10_000)
+    with pytest.raises(MalformedRequest, match="more than 10000 fields"):
+        list(fields_of(b"&".join([field] * 10_001), "model"))
+
+
+def test_a_name_has_a_length_that_can_be_read() -> None:
+    (field,) = fields_of(b"model=" + b"a" * 65_536, "model")
+    assert len(field.value) == 65_536
+    with pytest.raises(MalformedRequest, match="`model` is too long"):
+        list(fields_of(b"x=y&%6dodel=" + b"a" * 65_537, "model"))
+    assert not [*fields_of(b"x=" + b"a" * 65_537 + b"&" + b"a" * 65_537, "model")]
 
 
 def test_values_are_read_as_forms_write_them() -> None:
