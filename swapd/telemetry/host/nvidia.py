@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from swapd.telemetry.host.cards import Accelerator, Described, SourceFailed
 from swapd.telemetry.host.figures import Gpu
@@ -30,6 +30,13 @@ _ARCHITECTURES = {
     (11, None): "Blackwell",
     (12, None): "Blackwell",
 }
+
+
+class _Memory(NamedTuple):
+    """In bytes."""
+
+    used: int
+    total: int
 
 
 def load_nvml() -> ModuleType | None:
@@ -144,11 +151,31 @@ def _asked(nvml: ModuleType, question: Callable[[], _Value]) -> _Value | None:
         return None
 
 
-def _memory(nvml: ModuleType, card: Any) -> Any:
+def _memory(nvml: ModuleType, card: Any) -> _Memory | None:
+    """Return the memory of ``card``, or of those of its slices (MIG) that we may see.
+
+    Of a sliced card the whole is told to administrators only.
+    """
+    if (whole := _memory_of(nvml, card)) is not None:
+        return whole
+    count = _asked(nvml, lambda: nvml.nvmlDeviceGetMaxMigDeviceCount(card)) or 0
+    parts = [part for number in range(count) if (part := _memory_of_slice(nvml, card, number))]
+    if not parts:
+        return None
+    return _Memory(sum(part.used for part in parts), sum(part.total for part in parts))
+
+
+def _memory_of_slice(nvml: ModuleType, card: Any, number: int) -> _Memory | None:
+    part = _asked(nvml, lambda: nvml.nvmlDeviceGetMigDeviceHandleByIndex(card, number))
+    return None if part is None else _memory_of(nvml, part)
+
+
+def _memory_of(nvml: ModuleType, card: Any) -> _Memory | None:
     # The second version leaves out of `used` what the driver keeps for itself, as nvidia-smi does.
-    return _asked(nvml, lambda: nvml.nvmlDeviceGetMemoryInfo(card, nvml.nvmlMemory_v2)) or _asked(
+    found = _asked(nvml, lambda: nvml.nvmlDeviceGetMemoryInfo(card, nvml.nvmlMemory_v2)) or _asked(
         nvml, lambda: nvml.nvmlDeviceGetMemoryInfo(card)
     )
+    return None if found is None else _Memory(found.used, found.total)
 
 
 def _memory_celsius(nvml: ModuleType, card: Any) -> float | None:

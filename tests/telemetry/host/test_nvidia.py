@@ -55,6 +55,8 @@ def nvml(cards: int = 1, /, **others: object) -> ModuleType:
         nvmlDeviceGetMemoryInfo=lambda card, version=None: SimpleNamespace(
             total=24 * GIB, used=(6 if version else 7) * GIB
         ),
+        nvmlDeviceGetMaxMigDeviceCount=lambda card: 0,
+        nvmlDeviceGetMigDeviceHandleByIndex=refused,
         nvmlDeviceGetFanSpeed=lambda card: 30,
         nvmlDeviceGetPowerUsage=lambda card: 320_500,
         nvmlDeviceGetEnforcedPowerLimit=lambda card: 450_000,
@@ -168,6 +170,32 @@ def test_what_never_changes_is_described() -> None:
         *("nvidia", "580.95.05", 450.0),
     )
     assert one == Described("0000:01:00.0", card)
+
+
+def test_of_a_card_in_slices_the_memory_of_those_that_may_be_seen_counts() -> None:
+    def memory(device: object, version: int | None = None) -> SimpleNamespace:
+        if device in {"slice 0", "slice 2"}:
+            return SimpleNamespace(total=10 * GIB, used=3 * GIB)
+        raise NvmlError("Insufficient Permissions")
+
+    def part(card: int, number: int) -> str:
+        if number == 3:
+            raise NvmlError("Not Found")
+        return f"slice {number}"
+
+    sliced = nvml(
+        nvmlDeviceGetMemoryInfo=memory,
+        nvmlDeviceGetUtilizationRates=refused,
+        nvmlDeviceGetMaxMigDeviceCount=lambda card: 4,
+        nvmlDeviceGetMigDeviceHandleByIndex=part,
+    )
+    (gpu,) = Nvidia(lambda: sliced).read()
+    assert (gpu.busy_percent, gpu.memory_used_bytes, gpu.memory_total_bytes) == (
+        *(None, 6 * GIB),
+        20 * GIB,
+    )
+    (described,) = Nvidia(lambda: sliced).describe()
+    assert (described.card.memory_kind, described.card.memory_bytes) == ("dedicated", 20 * GIB)
 
 
 @pytest.mark.parametrize(
