@@ -153,6 +153,20 @@ async def test_no_more_than_so_many_idle_connections_are_kept() -> None:
     assert server.connections == 3
 
 
+async def test_of_several_idle_connections_the_one_used_last_is_used_again() -> None:
+    """So that those that are not needed any more grow old."""
+    async with serving(staying(OK), staying(OK, OK), limit=10) as server:
+        pool = Pool(server.url)
+        first = await pool.request(b"GET", b"/", [], b"")
+        second = await pool.request(b"GET", b"/", [], b"")
+        assert await whole(first) == await whole(second) == b"ok"
+        first.close()
+        second.close()
+        assert await ask(pool) == b"ok"
+        pool.close()
+    assert server.connections == 2
+
+
 async def test_a_closed_pool_keeps_nothing() -> None:
     left: list[str] = []
 

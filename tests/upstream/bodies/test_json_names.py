@@ -91,6 +91,12 @@ def test_half_an_emoji_is_the_servers_matter() -> None:
     assert renamed(body, "b") == body.replace(b'"a"', b'"b"')
 
 
+def test_so_many_halves_are_mended_and_no_more() -> None:
+    assert model_of(b'{"model": "a", "x": "%s"}' % (rb"\ud83d" * 10_000)) == "a"
+    with pytest.raises(MalformedRequest):
+        model_of(b'{"model": "a", "x": "%s"}' % (rb"\ud83d" * 10_001))
+
+
 @pytest.mark.parametrize(
     ("body", "text"),
     [
