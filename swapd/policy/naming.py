@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 
 from swapd.config.peers import PeerModel
 from swapd.config.schema import Config
@@ -19,6 +20,10 @@ from swapd.ids import ModelId
 
 #: Longer names are cut in messages, and not compared: nobody mistypes so much.
 LONGEST_NAME = 200
+
+#: Wrong names to remember what comes near of: a client that has one asks again and again, and to
+#: compare it with some hundred names takes milliseconds.
+_REMEMBERED = 64
 
 
 class Names:
@@ -36,6 +41,7 @@ class Names:
         self._local = {**aliases, **{str(model): model for model in models}}
         self._remote = peer_models
         self._selectors = selectors
+        self._near = lru_cache(_REMEMBERED)(self._find_near)
         #: How long a name may be that means anything.
         self.longest = max(map(len, (*self._local, *peer_models, *selectors)), default=0)
 
@@ -55,7 +61,7 @@ class Names:
         """
         if found := self.find(name):
             return found
-        raise UnknownModel(self._unknown(name, [*self._local, *self._remote, *self._selectors]))
+        raise UnknownModel(self._unknown(name))
 
     def resolve(self, name: str) -> ModelId:
         """Return the model that swapd runs and that ``name`` means.
@@ -67,19 +73,24 @@ class Names:
             case None if name in self._selectors:
                 raise UnknownModel(f"{name!r} is a selector: name one of its targets")
             case None:
-                raise UnknownModel(self._unknown(name, [*self._local]))
+                raise UnknownModel(self._unknown(name, own=True))
             case PeerModel(peer):
                 message = f"{name!r} is a model of the peer {peer!r}, not one of swapd's own"
                 raise UnknownModel(message)
             case model:
                 return model
 
-    def _unknown(self, name: str, known: list[str]) -> str:
+    def _unknown(self, name: str, *, own: bool = False) -> str:
         if len(name) > LONGEST_NAME:
             return f"there is no model {name[:LONGEST_NAME]!r}…"
-        near = get_close_matches(name, known, n=3)
+        near = self._near(name, own)
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
         return f"there is no model {name!r}{hint}"
+
+    def _find_near(self, name: str, own: bool) -> list[str]:
+        """Return what comes near ``name``: of swapd's ``own`` models, or of all names."""
+        others = () if own else (*self._remote, *self._selectors)
+        return get_close_matches(name, [*self._local, *others], n=3)
 
 
 def names_of(config: Config) -> Names:
