@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
+import trio
 
 from swapd.config.timeouts import Timeouts
 from swapd.errors import CannotStart, UpstreamUnreachable
@@ -53,6 +55,29 @@ def test_a_server_has_a_name_for_people_and_one_for_itself(
 ) -> None:
     origin = Origin(url, Timeouts())
     assert (origin.name, origin.host_header) == (name, host)
+
+
+class Ports(trio.abc.HostnameResolver):
+    """Knows no name, and remembers by which ports it was asked for one."""
+
+    def __init__(self) -> None:
+        self.asked: list[object] = []
+
+    async def getaddrinfo(self, host: object, port: object, *_: object, **__: object) -> Any:
+        self.asked.append(port)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    async def getnameinfo(self, sockaddr: object, flags: int) -> tuple[str, str]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+@pytest.mark.parametrize(("url", "port"), [("http://h", 80), ("https://h", 443), ("http://h:1", 1)])
+async def test_a_url_without_a_port_is_that_of_its_scheme(url: str, port: int) -> None:
+    ports = Ports()
+    trio.socket.set_custom_hostname_resolver(ports)
+    with pytest.raises(UpstreamUnreachable):
+        await Origin(url, Timeouts()).reach()
+    assert ports.asked == [port]
 
 
 @pytest.mark.parametrize("form", ["unix:{}", "unix://{}"])
