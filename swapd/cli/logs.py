@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -32,12 +33,14 @@ def logs(name: str, follow: bool, url: str, api_key: str | None, as_json: bool) 
     path = f"/logs/stream/{quote(name)}{'' if follow else '?no-follow'}"
 
     async def show(client: Client) -> None:
+        from swapd.cli.reader import while_somebody_reads
+
         printer: _JsonLines | _OnTerminal | _AsItIs
         if as_json:
             printer = _JsonLines(name or "everything")
         else:
             printer = _OnTerminal() if sys.stdout.isatty() else _AsItIs()
-        await client.read(path, printer.take)
+        await while_somebody_reads(partial(client.read, path, printer.take))
         printer.finish()
 
     run(show, url, api_key)

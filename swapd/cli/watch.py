@@ -104,8 +104,10 @@ async def _until_interrupted(forever: Callable[[], Awaitable[object]]) -> None:
 
     import trio
 
+    from swapd.cli.reader import while_somebody_reads
+
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(forever)
+            nursery.start_soon(while_somebody_reads, forever)
             await anext(signals)
             nursery.cancel_scope.cancel(reason="interrupted")

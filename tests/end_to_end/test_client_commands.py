@@ -440,3 +440,32 @@ async def test_a_load_on_a_terminal_shows_how_far_it_is_and_can_be_left(tmp_path
                 assert await process.wait() == 130
         assert "Traceback" not in terminal.text
         assert await running.states() == {"slow": "starting"}
+
+
+@pytest.mark.parametrize("words", [("logs", "-f"), ("watch", "--json"), ("watch",)])
+async def test_what_goes_on_ends_quietly_when_nobody_reads_it_any_more(
+    swapd: Running, words: tuple[str, ...]
+) -> None:
+    """Though nothing happens of which it could tell."""
+    async with trio.open_nursery() as nursery:
+        process: trio.Process = await nursery.start(
+            partial(
+                trio.run_process,
+                [*COMMAND, *words],
+                env={**os.environ, "SWAPD_URL": swapd.url},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                check=False,
+            )
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        with trio.fail_after(LONG):
+            if words == ("watch",):
+                assert b"connected" in await process.stderr.receive_some()
+            else:
+                assert await process.stdout.receive_some()
+            await process.stdout.aclose()
+            assert await process.wait() == 1
+            said = b"".join([bytes(piece) async for piece in process.stderr])
+            assert said.replace(b"connected\n", b"") == b""
