@@ -61,17 +61,25 @@ async def test_a_multipart_body_gets_its_model_renamed_and_nothing_else() -> Non
     assert BOUNDARY[:-2] in head
 
 
-async def test_a_compressed_body_is_read_and_goes_on_as_it_came_or_changed() -> None:
+async def test_a_compressed_body_goes_on_decoded_changed_or_not() -> None:
     body = gzip.compress(b'{"model":"alias"}')
     head = b"content-encoding: gzip\r\n"
-    async with floor() as web:
-        sent_head, sent = await forwarded(web, body, head)
-        assert sent == body
-        assert b"\r\ncontent-encoding: gzip" in sent_head
-    async with floor(model={"useModelName": "org/m", "aliases": ["alias"]}) as web:
-        sent_head, sent = await forwarded(web, body, head)
-        assert sent == b'{"model":"org/m"}'
+    for model, expected in (
+        ({}, b'{"model":"alias"}'),
+        ({"useModelName": "org/m"}, b'{"model":"org/m"}'),
+    ):
+        async with floor(model={"aliases": ["alias"], **model}) as web:
+            sent_head, sent = await forwarded(web, body, head)
+        assert sent == expected
         assert b"content-encoding" not in sent_head
+
+
+async def test_a_compressed_body_below_a_model_goes_on_as_it_came() -> None:
+    body, head = gzip.compress(b'{"model":"m"}'), b"content-encoding: gzip\r\n"
+    async with floor() as web:
+        sent_head, sent = await forwarded(web, body, head, "/upstream/m/v1/chat/completions")
+    assert sent == body
+    assert b"\r\ncontent-encoding: gzip\r\n" in sent_head
 
 
 async def test_a_body_of_another_type_goes_on_as_it_came() -> None:

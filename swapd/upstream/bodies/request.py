@@ -27,7 +27,8 @@ class ModelRequest:
       stream: Whether it asks for its answer as a stream.
       query: As it goes on, without the question mark.
       headers: As they go on, but for those of one hop.
-      body: As it goes on: encoded as it came, unless it was changed.
+      body: As it goes on.  What was encoded and could be read is decoded: hardly a model's server
+        takes anything else.
     """
 
     model: str
@@ -36,12 +37,9 @@ class ModelRequest:
     headers: Sequence[Header]
     body: Body
     _kind: Kind
-    _plain: Body
 
     async def changed(self, changes: Changes) -> ModelRequest:
         """Return it with ``changes`` made, and every byte untouched that they do not touch.
-
-        A body that is changed goes on as it was before it was encoded.
 
         Raises:
           MalformedRequest: The body would have to be changed, and is of no kind that we know.
@@ -54,8 +52,7 @@ class ModelRequest:
             query = with_edits(query, Fields.of_query(query).renamed(changes.model))
         if not edits:
             return self if query is self.query else replace(self, query=query)
-        headers = [header for header in self.headers if header[0].lower() != b"content-encoding"]
-        return replace(self, query=query, headers=headers, body=self._plain.edited(edits))
+        return replace(self, query=query, body=self.body.edited(edits))
 
 
 async def read_request(
@@ -78,17 +75,17 @@ async def read_request(
     """
     in_query = Fields.of_query(query)
     kind: Kind = Nothing("the request names no model: add ?model=NAME")
-    plain = body
     if method not in ("GET", "HEAD"):
         content_type = _first(headers, b"content-type")
-        if body.length and _is_readable(content_type):
-            plain = await _decoded(body, headers, max_bytes)
-        kind = await _read(plain, content_type, is_named_in_query=bool(in_query.model))
+        if body.length and _is_readable(content_type) and (codings := codings_of(headers)):
+            body = await decoded(body, codings, max_bytes=max_bytes)
+            headers = [header for header in headers if header[0].lower() != b"content-encoding"]
+        kind = await _read(body, content_type, is_named_in_query=bool(in_query.model))
     model = (in_query.model or kind.model) if kind.yields else (kind.model or in_query.model)
     if not model:
         raise NoModelNamed(kind.lack)
     stream = in_query.stream or kind.stream if kind.yields else kind.stream
-    return ModelRequest(model, stream, query, headers, body, kind, plain)
+    return ModelRequest(model, stream, query, headers, body, kind)
 
 
 def _first(headers: Sequence[Header], name: bytes) -> bytes:
@@ -96,11 +93,6 @@ def _first(headers: Sequence[Header], name: bytes) -> bytes:
         if key.lower() == name:
             return value
     return b""
-
-
-async def _decoded(body: Body, headers: Sequence[Header], max_bytes: int) -> Body:
-    codings = codings_of(headers)
-    return await decoded(body, codings, max_bytes=max_bytes) if codings else body
 
 
 def _is_readable(content_type: bytes) -> bool:
