@@ -24,7 +24,9 @@ from swapd.telemetry.usage.reading import Decode, Reading
 from swapd.telemetry.usage.usage import UNKNOWN, Usage
 from swapd.upstream.bodies.codings import AnswerDecoding, codings_of
 from swapd.upstream.exchange import Downstream, ProxiedRequest
+from swapd.web.auth import Keys
 from swapd.web.errors import BUG, Header, problem_of
+from swapd.web.redaction import is_secret
 from swapd.web.request_log import CLIENT_LEFT, forget_departure
 from swapd.web.routes import is_metered
 from swapd.web.services import Services
@@ -157,7 +159,7 @@ class Meter:
                 usage=usage,
                 error=error,
                 key=self._services.keys.name_of(headers),
-                session=session_of(headers, self._services.config.session_headers),
+                session=self._session(headers),
                 selector=self._selector,
                 priority=self._priority(),
                 collected=self._collector,
@@ -174,6 +176,9 @@ class Meter:
             _log.info("%s: an answer to %s is not read for its tokens: %s", model, self._route, why)
         said = self._reading.error()
         return self._reading.usage(), self._error or (said and _line(said))
+
+    def _session(self, headers: Sequence[Header]) -> str | None:
+        return session_of(headers, self._services.config.session_headers, self._services.keys)
 
     def _priority(self) -> int | None:
         if self._target is None or isinstance(self._target, PeerModel):
@@ -251,8 +256,11 @@ class metered:  # noqa: N801  reads as what it does
         self._meter.finish()
 
 
-def session_of(headers: Sequence[Header], names: Sequence[str]) -> str | None:
-    """Return the session that a request names by the first of ``names`` that is there."""
+def session_of(headers: Sequence[Header], names: Sequence[str], keys: Keys) -> str | None:
+    """Return the session that a request names by the first of ``names`` that is there.
+
+    What is a secret names none: sessions are stored, and shown.
+    """
     if not names:
         return None
     wanted = _fields_of(tuple(names))
@@ -260,7 +268,8 @@ def session_of(headers: Sequence[Header], names: Sequence[str]) -> str | None:
     if not fields:
         return None
     for name in wanted:
-        if value := fields.get(name):
+        value = fields.get(name)
+        if value and not is_secret((name, value), keys):
             shown = "".join(filter(str.isprintable, value.decode("utf-8", "replace").strip()))
             if shown:
                 return shown[:_SESSION_CHARS]

@@ -28,9 +28,13 @@ def shown_headers(headers: Iterable[Header], keys: Keys) -> dict[str, str]:
     for name, value in headers:
         told = _as_written(name)
         if told not in shown:
-            is_secret = name.lower() in _SECRET or not keys.without_keys([(name, value)])
-            shown[told] = REDACTED if is_secret else value.decode("latin-1")
+            shown[told] = REDACTED if is_secret((name, value), keys) else value.decode("latin-1")
     return shown
+
+
+def is_secret(header: Header, keys: Keys) -> bool:
+    """Tell whether ``header`` is a secret, or holds one of swapd's own ``keys``."""
+    return header[0].lower() in _SECRET or not keys.without_keys([header])
 
 
 def _as_written(name: bytes) -> str:

@@ -39,8 +39,20 @@ from tests.web.floor import configured
 def test_a_session_is_named_by_the_first_header_that_says_one(
     headers: list[Header], session: str | None
 ) -> None:
-    assert session_of(headers, ("X-Session-ID", "X-Litellm-Session-Id")) == session
-    assert session_of(headers, ()) is None
+    keys = Keys(["a-key"])
+    assert session_of(headers, ("X-Session-ID", "X-Litellm-Session-Id"), keys) == session
+    assert session_of(headers, (), keys) is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    [(b"authorization", b"Bearer of-others"), (b"cookie", b"c=1"), (b"x-session-id", b"s a-key")],
+)
+def test_a_secret_names_no_session(header: Header) -> None:
+    names = ("Authorization", "Cookie", "X-Session-ID", "X-Other")
+    assert session_of([header], names, Keys(["a-key"])) is None
+    headers = [header, (b"x-other", b"s")]
+    assert session_of(headers, names, Keys(["a-key"])) == "s"
 
 
 M = ModelId("m")
