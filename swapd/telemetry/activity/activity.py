@@ -188,7 +188,7 @@ class Activity:
         assert self._store is not None
         path, former = self._keeping.path, self._store
         if path == former.path:
-            if await self._do(former.is_gone):
+            if path is not None and await self._do(former.is_gone):
                 await self._begin_anew(former)
             return
         await self._write()  # what came before the change belongs to the old one

@@ -26,12 +26,7 @@ OWN_COLUMNS: Final = (
 
 def peer_values(row: Row) -> tuple[Value, ...]:
     """Return what stands in PEER_COLUMNS, but for the number, which the table gives."""
-    return (
-        *(row.created, row.model, row.path, row.content_type, row.status),
-        *(row.cached, row.drafted, row.accepted, row.prompt, row.generated),
-        *(row.prompt_per_second, row.generated_per_second),
-        *(row.duration_ms, row.error, row.metadata),
-    )
+    return row[1:-1]
 
 
 def own_values(number: int, own: Own) -> tuple[Value, ...]:

@@ -147,6 +147,8 @@ def _metadata(priority: int | None, selector: str | None) -> str:
 
 def _usage(usage: Usage) -> Usage:
     """Return ``usage`` in numbers that SQLite and JSON know; others are unknown, too."""
+    if usage == UNKNOWN:
+        return UNKNOWN
     return Usage(
         prompt=_countable(usage.prompt),
         cached=_countable(usage.cached),
@@ -178,6 +180,8 @@ def _duration_ms(duration: float, served_ms: float | None) -> int:
 
 def _text(given: str) -> str:
     """Return ``given`` as it can be stored: in characters that UTF-8 has."""
+    if given.isascii() and len(given) <= _LONGEST_TEXT:
+        return given
     return given[:_LONGEST_TEXT].encode(errors="replace").decode()
 
 

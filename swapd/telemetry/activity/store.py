@@ -15,6 +15,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
@@ -22,7 +23,7 @@ from typing import NamedTuple
 from swapd.errors import CannotStart
 from swapd.telemetry.activity.columns import OWN_COLUMNS, PEER_COLUMNS, own_values, peer_values
 from swapd.telemetry.activity.keeping import Retention
-from swapd.telemetry.activity.row import Row, row_of
+from swapd.telemetry.activity.row import Row, Value, row_of
 from swapd.telemetry.activity.schema import prepare
 from swapd.telemetry.finished import Finished
 
@@ -33,13 +34,31 @@ CHUNK = 1000
 _PATIENCE = 2.0
 
 
-def _insert(table: str, columns: Sequence[str]) -> str:
-    marks = ", ".join("?" * len(columns))
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"
+#: How many rows are added by one statement, which costs a third of as many statements.  Each of
+#: their values is a variable of it, of which an old SQLite has 999.
+_AT_ONCE = 32
 
 
-_INSERT = _insert("activity", PEER_COLUMNS[1:])
-_INSERT_OWN = _insert("swapd_activity", OWN_COLUMNS)
+class _Insert:
+    """Adds rows to one table."""
+
+    def __init__(self, table: str, columns: Sequence[str]) -> None:
+        marks = f"({', '.join('?' * len(columns))})"
+        self._one = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {marks}"
+        self._many = self._one + f", {marks}" * (_AT_ONCE - 1)
+
+    def add(self, connection: sqlite3.Connection, rows: Sequence[Sequence[Value]]) -> None:
+        """Add ``rows``, in their order."""
+        for at in range(0, len(rows), _AT_ONCE):
+            some = rows[at : at + _AT_ONCE]
+            if len(some) == _AT_ONCE:
+                connection.execute(self._many, [*chain.from_iterable(some)])
+            else:
+                connection.executemany(self._one, some)
+
+
+_PEERS = _Insert("activity", PEER_COLUMNS[1:])
+_OWN = _Insert("swapd_activity", OWN_COLUMNS)
 _NEWEST = "SELECT coalesce(max(id), 0) FROM activity"
 _OLDEST = "SELECT id FROM activity ORDER BY id LIMIT ?"
 _AGED = "SELECT id FROM activity WHERE ts_created < ? ORDER BY ts_created LIMIT ?"
@@ -127,7 +146,7 @@ class Store:
         if self.is_gone():
             raise sqlite3.OperationalError("the file was deleted, or replaced")
         with self._transaction() as connection:
-            rows = [_add(connection, each) for each in finished]
+            rows = _add(connection, [row_of(0, each) for each in finished])
             tally, gone = None, 0
             if keep.rows:
                 tally = _reckoned(connection, self._tally, len(rows), keep.rows)
@@ -199,13 +218,16 @@ class Store:
             self._writing.close()
 
 
-def _add(connection: sqlite3.Connection, finished: Finished) -> Row:
-    draft = row_of(0, finished)
-    number = connection.execute(_INSERT, peer_values(draft)).lastrowid
-    assert number is not None
-    assert draft.own is not None
-    connection.execute(_INSERT_OWN, own_values(number, draft.own))
-    return draft._replace(id=number)
+def _add(connection: sqlite3.Connection, drafts: Sequence[Row]) -> list[Row]:
+    """Return ``drafts`` with the numbers that they have got, which follow each other."""
+    if not drafts:
+        return []
+    _PEERS.add(connection, [peer_values(draft) for draft in drafts])
+    (last,) = connection.execute("SELECT last_insert_rowid()").fetchone()
+    numbers = range(last + 1 - len(drafts), last + 1)
+    rows = [draft._replace(id=number) for number, draft in zip(numbers, drafts, strict=True)]
+    _OWN.add(connection, [own_values(row.id, row.own) for row in rows if row.own is not None])
+    return rows
 
 
 def _reckoned(connection: sqlite3.Connection, last: _Tally | None, added: int, most: int) -> _Tally:

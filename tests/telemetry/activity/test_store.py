@@ -163,6 +163,17 @@ def test_what_is_ours_of_a_row_goes_with_it(store: Store) -> None:
         assert connection.execute("SELECT id FROM swapd_activity").fetchall() == [(4,), (5,)]
 
 
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 100])
+def test_many_at_once_are_told_as_they_are_found(store: Store, count: int) -> None:
+    before = store.work([finished(), finished()], Retention(rows=1), NOW).rows
+    batch = [finished(path=f"/{n}", duration=float(n)) for n in range(count)]
+    told = [before[-1], *store.work(batch, EVERYTHING, NOW).rows]
+    assert told == rows_of(store)
+    assert [row.id for row in told] == [*range(2, count + 3)]
+    ours = [(row.path, row.own.duration) for row in told[1:] if row.own is not None]
+    assert ours == [(f"/{n}", float(n)) for n in range(count)]
+
+
 def test_no_number_is_given_twice(tmp_path: Path) -> None:
     for expected in ([1, 2], [3, 4]):
         with closing(Store(tmp_path / "a.db")) as store:
