@@ -50,7 +50,7 @@ class Servers:
             argv=model.argv,
             env={**os.environ, **dict(entry.split("=", 1) for entry in model.env)},
             stopping=partial(self._stopping, model),
-            address=_local_address(model.proxy),
+            address=local_address(model.proxy),
             start_timeout=model.start_timeout,
             liveness=partial(self._liveness, model, probe),
         )
@@ -77,7 +77,7 @@ def _probe_of(model: Model) -> Probe | None:
     return Prober(model.proxy, checks).probe if checks else None
 
 
-def _local_address(url: str) -> Address | None:
+def local_address(url: str) -> Address | None:
     """Return where a server on this machine will listen, or None if it is elsewhere."""
     parts = urlsplit(url)
     if parts.scheme == "unix":
