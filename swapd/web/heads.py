@@ -59,6 +59,8 @@ class StrictConnection(h11.Connection):
 
     #: What is wrong with what came, if it was not h11 that found it.
     fault: Problem | None = None
+    #: Whether there will be no more answers: what still comes is not read.
+    is_over = False
     _is_chunked = False
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
@@ -67,6 +69,8 @@ class StrictConnection(h11.Connection):
         Raises:
           h11.RemoteProtocolError: What came is no HTTP, or ``fault`` says why it is refused.
         """
+        if self.is_over:
+            return h11.NEED_DATA
         is_head = self.their_state is h11.IDLE
         if is_head:
             self._skip_empty_lines()

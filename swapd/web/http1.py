@@ -12,7 +12,9 @@ Rule 4: websocket pings end with their websocket, not at the next ping.
 Rule 5: what could be read in two ways is no request (web/heads.py).
 Rule 6: what no websocket may send, or too much, ends its connection.  Hypercorn says of what is
     too much, and goes on to keep what comes of it.
-Rule 7: a list that a client writes in several fields is one list to what opens a websocket.
+Rule 7: what waits behind the last answer is not waited for.  Hypercorn's reader would wait for the
+    moment to read it, which does not come, and hold the connection and the end of the server.
+Rule 8: a list that a client writes in several fields is one list to what opens a websocket.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ class Owed(Enum):
 
 
 class Http1Protocol(H11Protocol):
-    """HTTP/1 and websockets, and nothing else (rules 1 to 3 and 5 to 7)."""
+    """HTTP/1 and websockets, and nothing else (rules 1 to 3 and 5 to 8)."""
 
     connection: StrictConnection | H11WSConnection
 
@@ -61,6 +63,7 @@ class Http1Protocol(H11Protocol):
         self.connection = StrictConnection(
             h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size
         )
+        self._pass_on, self.send = self.send, self._send
         self._is_late = False
         self._is_faulty = False
 
@@ -87,7 +90,7 @@ class Http1Protocol(H11Protocol):
     async def handle(self, event: Event) -> None:
         """Take what came, but for empty lines between requests and what follows an error."""
         if isinstance(event, RawData):
-            if self.connection.their_state in _PAST_READING or self._is_shaking_hands():
+            if self._is_past_reading() or self._is_shaking_hands():
                 return  # it would be one more error
             if event.data.startswith((b"\r", b"\n")) and self._is_between_requests():
                 event = RawData(event.data.lstrip(b"\r\n"))
@@ -97,6 +100,16 @@ class Http1Protocol(H11Protocol):
         if isinstance(self.stream, WebsocketStream) and self.stream.is_faulty:
             self._is_faulty = True
             await self.stream_send(StreamClosed(stream_id=self.stream.stream_id))
+
+    async def _send(self, event: Event) -> None:
+        if isinstance(event, Closed) and isinstance(self.connection, StrictConnection):
+            self.connection.is_over = True  # rule 7
+        await self._pass_on(event)
+
+    def _is_past_reading(self) -> bool:
+        http = self.connection
+        is_over = isinstance(http, StrictConnection) and http.is_over
+        return is_over or http.their_state in _PAST_READING
 
     def _is_shaking_hands(self) -> bool:
         return isinstance(self.stream, WSStream) and not self.stream.handshake.accepted
@@ -110,7 +123,7 @@ class Http1Protocol(H11Protocol):
 
     async def _create_stream(self, request: h11.Request) -> None:
         if request.method == b"GET":
-            request = joined(request)  # rule 7
+            request = joined(request)  # rule 8
         await super()._create_stream(request)
         if isinstance(self.connection, H11WSConnection):
             self.connection.buffer.clear()  # rule 3

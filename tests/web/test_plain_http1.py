@@ -1,0 +1,126 @@
+"""How the requests of a connection follow one another, and how they end, without h11."""
+
+from __future__ import annotations
+
+import random
+import tracemalloc
+
+import trio
+from hypercorn.events import RawData
+from hypercorn.typing import HTTPScope
+from trio.testing import wait_all_tasks_blocked
+
+from swapd.web.client import Client
+from swapd.web.exchange import Exchange
+from swapd.web.http1 import Http1Protocol
+from swapd.web.limits import LINGER, Patience
+from swapd.web.plain_head import PlainHead
+from swapd.web.plain_http1 import PlainHttp1
+from tests.web.raw import answering, receive_until, request, rest, serving, upload
+from tests.web.test_departure import living_tasks
+
+_MEBIBYTE = 1024 * 1024
+
+
+class Line:
+    """Notes what a connection is asked to do."""
+
+    def __init__(self) -> None:
+        self.begun: list[Exchange] = []
+        self.sent = b""
+        self.is_closed = False
+
+    def begins(self, exchange: Exchange, head: PlainHead) -> None:
+        self.begun.append(exchange)
+
+    def is_idle(self) -> bool:
+        return True
+
+    async def put(self, data: bytes) -> None:
+        await trio.lowlevel.checkpoint()
+        self.sent += data
+
+    async def close(self) -> None:
+        await trio.lowlevel.checkpoint()
+        self.is_closed = True
+
+
+def by_nobody() -> Http1Protocol:
+    raise AssertionError
+
+
+async def test_what_still_comes_of_a_request_that_was_given_up_is_not_held() -> None:
+    line = Line()
+    spoken = PlainHttp1(line, by_nobody)
+    await spoken.handle(RawData(upload("/", b"x" * 100)[:-1]))
+    await spoken.give_up()
+    assert line.sent.startswith(b"HTTP/1.1 408 ")
+    assert line.is_closed
+    tracemalloc.start()
+    for number in range(20):
+        await spoken.handle(RawData(random.Random(number).randbytes(_MEBIBYTE)))
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 2 * _MEBIBYTE
+    assert len(line.begun) == 1
+
+
+async def test_a_client_whose_request_was_given_up_may_send_the_rest_of_it() -> None:
+    """It has not read yet that it is too late; a reset would take that away from it."""
+
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        await client.body()
+
+    patience = Patience(body=0.05)
+    async with (
+        serving(answering(relay), patience=patience) as served,
+        await served.connect() as client,
+    ):
+        await client.send_all(upload("/", b"x" * 100_000)[:-50_000])
+        answer = await receive_until(client, b"}")
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        for _ in range(5):
+            await client.send_all(b"x" * 10_000)
+            await wait_all_tasks_blocked(0.01)
+        assert b"HTTP/1.1" not in await rest(client)
+
+
+async def test_what_waits_behind_a_request_is_not_begun_any_more_at_the_end() -> None:
+    began, finish = trio.Event(), trio.Event()
+    served_paths: list[str] = []
+
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        served_paths.append(scope["query_string"].decode())
+        began.set()
+        await finish.wait()
+        await client.begin(200, [(b"content-length", b"1")])
+        await client.write(b"x")
+        await client.finish()
+
+    async with serving(answering(relay)) as served, await served.connect() as client:
+        await client.send_all(request("/?1") + request("/?2"))
+        await began.wait()
+        served.closing.set()
+        await wait_all_tasks_blocked(0.05)
+        finish.set()
+        answer = await rest(client)
+        await served.ended.wait()
+    assert answer.count(b"HTTP/1.1 200 ") == 1
+    assert served_paths == ["1"]
+
+
+async def test_what_waits_behind_an_answer_that_failed_does_not_hold_its_connection() -> None:
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        await client.body()
+        await client.begin(200, [(b"content-length", b"9")])
+        raise OSError
+
+    async with serving(answering(relay)) as served:
+        before = living_tasks()
+        async with await served.connect() as client:
+            await client.send_all(request("/") * 2)
+            answer = await rest(client)
+        assert answer.count(b"HTTP/1.1") == 1
+        with trio.fail_after(LINGER + 5):
+            while living_tasks() > before:  # noqa: ASYNC110  connections announce no end
+                await trio.sleep(0.01)
