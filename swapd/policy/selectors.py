@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias, assert_never
+from typing import NamedTuple, TypeAlias, assert_never
 
 from swapd.config.selectors import Selector, Strategy, Target
 from swapd.errors import ModelUnavailable
@@ -49,8 +49,7 @@ class Standing:
         return self.state in _LOADED or self.requests > 0
 
 
-@dataclass(frozen=True, slots=True)
-class Destination:
+class Destination(NamedTuple):
     """For whom a request is.
 
     Attributes:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from swapd.telemetry.usage.usage import UNKNOWN, Usage
 
@@ -19,10 +18,10 @@ class Collector(Protocol):
         """Take a piece of the body, encoded as it came."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """One request to a model that is over, however it ended.
 
+    One is made of each: named tuples are made several times as fast as frozen dataclasses.
     One that brings no key, or may not come in for another reason, is none.  Nor is a websocket.
 
     Attributes:

@@ -7,8 +7,7 @@ Rule 2: a failure is raised, not shown: only who serves the client knows how to 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from swapd.upstream.bodies.body import Body
 from swapd.upstream.headers import for_client, for_upstream
@@ -31,8 +30,7 @@ class Downstream(Protocol):
         """Cut the answer, so that nobody takes it for a clean end."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProxiedRequest:
+class ProxiedRequest(NamedTuple):
     """A client's request, ready to be sent on.
 
     Attributes:

@@ -48,7 +48,7 @@ class Peers:
           UnknownModel: The configuration has the peer no more.
         """
         known = self._known(peer)
-        sent = replace(request, headers=_for_peer(request.headers, known.api_key), client=None)
+        sent = request._replace(headers=_for_peer(request.headers, known.api_key), client=None)
         await relay(sent, self._pool(known), downstream)
 
     async def tunnel(self, peer: str, handshake: Handshake, websocket: Websocket) -> None:

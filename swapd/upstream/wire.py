@@ -83,7 +83,7 @@ class Wire:
           parts: What there is, in order.
           rest: What follows them, read when there is room for it.
         """
-        self._unsent.extend(memoryview(part) for part in parts if part)
+        self._unsent += [memoryview(part) for part in parts if part]
         self._rest = rest
         self._push()
 

@@ -46,11 +46,7 @@ def step_message(happened: Happened, after: int) -> str:
 
 def finished_message(finished: Finished, after: int) -> str:
     """Return what is known of a request that is over."""
-    known = {
-        name: getattr(finished, name)
-        for name in finished.__dataclass_fields__
-        if name not in _INTERNAL
-    }
+    known = {name: said for name, said in finished._asdict().items() if name not in _INTERNAL}
     told = _head("finished", finished.time, after)
     return _encoded(told | {"id": finished.id or None} | known)
 

@@ -218,9 +218,13 @@ class Activity:
         self.captures.clear()  # their numbers were those of the old rows
 
     async def _write(self) -> bool:
-        """Write what waits and forget what is too old; tell whether that was possible."""
+        """Write what waits and forget what is too old; tell whether that was possible.
+
+        What comes meanwhile gathers for the next time: to hand work to the thread costs as much as
+        many rows.
+        """
         try:
-            while await self._write_batch() or self._waiting:
+            while await self._write_batch():
                 pass
         except sqlite3.Error as error:
             await self._fail(error)
@@ -229,7 +233,7 @@ class Activity:
         return True
 
     async def _write_batch(self) -> bool:
-        """Write some of what waits, forget some of what is too old; tell if there may be more."""
+        """Write some of what waits, forget some of what is too old; tell if there is more."""
         assert self._store is not None
         batch = list(islice(self._waiting, BATCH))
         work = partial(self._store.work, batch, self._keeping.retention, self._wall_clock())
@@ -241,7 +245,7 @@ class Activity:
             self._on_stored(done.rows)
         self._settled += len(batch)
         self._announce()
-        return done.may_prune
+        return done.may_prune or len(batch) == BATCH
 
     async def _keep_copies(self, batch: Sequence[Finished], rows: Sequence[Row]) -> None:
         """Keep the copies of requests that are stored, and were wanted."""

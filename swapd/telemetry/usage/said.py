@@ -27,6 +27,9 @@ Said = Mapping[str, object]
 _Number = TypeVar("_Number", int, float)
 
 
+_ABSENT = msgspec.Raw()
+
+
 class _Text(msgspec.Struct, gc=False):
     """The members of an answer, or of one event, that matter here."""
 
@@ -34,8 +37,8 @@ class _Text(msgspec.Struct, gc=False):
     timings: Any = None
     metrics: Any = None
     error: Any = None
-    response: msgspec.Raw = msgspec.Raw()
-    message: msgspec.Raw = msgspec.Raw()
+    response: msgspec.Raw = _ABSENT
+    message: msgspec.Raw = _ABSENT
 
 
 _decode = msgspec.json.Decoder(_Text).decode
@@ -58,7 +61,7 @@ class Account:
         try:
             self._take_all(said := _decode(text))
             for nest in (said.response, said.message):
-                if bytes(memoryview(nest)[:1]) == b"{":
+                if nest is not _ABSENT and bytes(memoryview(nest)[:1]) == b"{":
                     self._take_all(_decode(nest))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return False
@@ -156,6 +159,8 @@ def _both(said: Said, first: str, second: str) -> tuple[int | None, int | None]:
 
 
 def _tokens(given: object) -> int | None:
+    if type(given) is int and 0 <= given <= _MOST:  # as servers say it
+        return given
     number = _number(given)
     return None if number is None else int(number)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from swapd.config.filters import Filters
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(NamedTuple):
     """All changes to one request.
 
     Attributes:
@@ -22,7 +21,7 @@ class Changes:
 
     model: str = ""
     model_in_body: str = ""
-    filters: Filters = field(default_factory=Filters)
+    filters: Filters = Filters()
     asked: str = ""
 
     def without_model(self) -> Changes:

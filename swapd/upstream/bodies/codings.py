@@ -43,8 +43,10 @@ class Decoder(Protocol):
 
 def codings_of(headers: Sequence[Header]) -> list[str]:
     """Return how a body was encoded, in the order in which that was done."""
-    named = b",".join(value for name, value in headers if name.lower() == b"content-encoding")
-    codings = [coding.strip().lower() for coding in named.decode("latin-1").split(",")]
+    named = [value for name, value in headers if name.lower() == b"content-encoding"]
+    if not named:
+        return []
+    codings = [coding.strip().lower() for coding in b",".join(named).decode("latin-1").split(",")]
     return [coding for coding in codings if coding not in ("", "identity")]
 
 

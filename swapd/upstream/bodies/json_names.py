@@ -55,7 +55,7 @@ def named_in(body: Whole) -> tuple[str, bool]:
     model, stream = _named(body)
     if model is None:
         raise NoModelNamed("the request names no model")
-    return _model_of(model), _is_true(stream or b"false")
+    return _model_of(model), stream is not None and _is_true(stream)
 
 
 def text_of(literal: bytes) -> str:
@@ -64,7 +64,7 @@ def text_of(literal: bytes) -> str:
     Raises:
       UnicodeDecodeError: It is not valid UTF-8.
     """
-    return _TEXT.decode(_without_lone_surrogates(literal))
+    return _TEXT.decode(_without_lone_surrogates(literal) if b"\\" in literal else literal)
 
 
 def _named(body: Whole) -> tuple[bytes | None, bytes | None]:

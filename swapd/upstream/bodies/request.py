@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from swapd.errors import NoModelNamed
 from swapd.upstream.bodies.body import Body, with_edits
@@ -17,9 +17,11 @@ _MULTIPART = b"multipart/form-data"
 _FORM = b"application/x-www-form-urlencoded"
 _TEXT = b"text/"
 
+_NO_QUERY = Fields.of_query(b"")
+_NO_BODY = Nothing("the request names no model: add ?model=NAME")
 
-@dataclass(frozen=True, slots=True)
-class ModelRequest:
+
+class ModelRequest(NamedTuple):
     """A request that names a model.
 
     Attributes:
@@ -29,6 +31,7 @@ class ModelRequest:
       headers: As they go on, but for those of one hop.
       body: As it goes on.  What was encoded and could be read is decoded: hardly a model's server
         takes anything else.
+      kind: What the body is.
     """
 
     model: str
@@ -36,7 +39,7 @@ class ModelRequest:
     query: bytes
     headers: Sequence[Header]
     body: Body
-    _kind: Kind
+    kind: Kind
 
     async def changed(self, changes: Changes) -> ModelRequest:
         """Return it with ``changes`` made, and every byte untouched that they do not touch.
@@ -46,13 +49,13 @@ class ModelRequest:
         """
         if changes.model == self.model:
             changes = changes.without_model()
-        edits = await self._kind.edits(changes)
+        edits = await self.kind.edits(changes)
         query = self.query
-        if query and (self._kind.yields or not self._kind.model):
+        if query and (self.kind.yields or not self.kind.model):
             query = with_edits(query, Fields.of_query(query).renamed(changes.model))
         if not edits:
-            return self if query is self.query else replace(self, query=query)
-        return replace(self, query=query, body=self.body.edited(edits))
+            return self if query is self.query else self._replace(query=query)
+        return self._replace(query=query, body=self.body.edited(edits))
 
 
 async def read_request(
@@ -73,8 +76,8 @@ async def read_request(
       BodyNotKept: It is too large for memory when it is decoded, and the disk does not take it.
       NoModelNamed: There is no model, or an empty one.
     """
-    in_query = Fields.of_query(query)
-    kind: Kind = Nothing("the request names no model: add ?model=NAME")
+    in_query = Fields.of_query(query) if query else _NO_QUERY
+    kind: Kind = _NO_BODY
     if method not in ("GET", "HEAD"):
         content_type = _first(headers, b"content-type")
         if body.length and _is_readable(content_type) and (codings := codings_of(headers)):
