@@ -42,7 +42,9 @@ def test_programs_get_the_time_as_it_is_configured() -> None:
 
 
 @pytest.mark.parametrize("form", LogFormat)
-@pytest.mark.parametrize("char", ["\x1b", "\x00", "\r", "\x7f", "\x9b", "\u202e", "\u2028"])
+@pytest.mark.parametrize(
+    "char", [*"\x1b\x00\r\x7f\x9b", *"\u2028\u2029\u202a\u202e\u2066\u2069\u061c\u200e\u200f"]
+)
 def test_nothing_in_a_line_steers_a_terminal(form: LogFormat, char: str) -> None:
     line = lines_of(form, "").line("INFO", 0, f"a{char}b", {"model": f"c{char}"})
     assert char not in line
