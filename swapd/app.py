@@ -139,6 +139,7 @@ class App:
         with trio.open_signal_receiver(*_SIGNALS) as signals:
             async with trio.open_nursery() as guards:  # dies last
                 guards.start_soon(self._heed, signals)
+                guards.start_soon(self._own_log.run)
                 await guards.start(self._activity.run)
                 await guards.start(self._guardian.run)
                 async with trio.open_nursery() as models:
@@ -185,7 +186,7 @@ class App:
             async with trio.open_nursery() as server:
                 serving = partial(
                     serve,
-                    create_app(self._services),
+                    create_app(self._services, self._own_log.happened),
                     self._listener,
                     grace=self._config.server.shutdown_grace + 2 * LAST_WORDS,
                     closing=self._ending.closing,

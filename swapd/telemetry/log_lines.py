@@ -28,7 +28,7 @@ class LogFormat(StrEnum):
 class Happened(Protocol):
     """Something that happens often, so that its line is made without a detour.
 
-    As the message of a log call it is written as ``str`` says, in JSON by its ``fields``.
+    It is written as ``str`` says, in JSON by its ``fields``.
     """
 
     def fields(self) -> Mapping[str, object]:

@@ -131,7 +131,7 @@ class Logs:
         return self._models[model]
 
     def say(self, line: bytes) -> None:
-        """Add a line of swapd's own, with its end."""
+        """Add a line of swapd's own, or several, with their ends."""
         self.proxy.write(line)
         self.everything.pour(self.proxy, line)
         if self._shows_proxy:

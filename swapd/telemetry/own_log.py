@@ -3,11 +3,14 @@
 Rule 1: no key that the configuration holds is ever written, whoever says it; but for the shortest,
     for other words would be taken for those.
 Rule 2: what other libraries say is written from a warning on: some would tell what they handle.
+Rule 3: what happens often is written a moment later, many lines at once, which costs half; but
+    before whatever is said after it.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +21,9 @@ import trio
 
 from swapd.config.observing import LogLevel
 from swapd.config.schema import Config
-from swapd.telemetry.log_lines import LogFormat, lines_of
+from swapd.telemetry.log_lines import Happened, LogFormat, lines_of
+
+_log = logging.getLogger("swapd.log")
 
 #: Above it everything is ours.
 _OURS = "swapd"
@@ -33,6 +38,9 @@ _LEVELS = {
 #: The words for levels, by the ones that ``logging`` has.
 _WORDS = {"WARNING": "WARN", "CRITICAL": "ERROR"}
 
+#: Seconds for which what happens often may wait.
+_PAUSE = 0.01
+
 #: Shorter keys are parts of words.
 _SHORTEST_SECRET = 8
 
@@ -41,7 +49,7 @@ class OwnLog:
     """Takes what is logged while it is ``installed``, and says it in lines."""
 
     def __init__(self, form: LogFormat, config: Config, say: Callable[[bytes], None]) -> None:
-        """Call ``say`` with each line, in Trio's thread if there is one.
+        """Call ``say`` with each line, or several, in Trio's thread if there is one.
 
         Args:
           form: How lines are written.
@@ -56,6 +64,7 @@ class OwnLog:
 
     def reconfigure(self, config: Config) -> None:
         """Go by ``config`` from now on."""
+        self.handler.settle()
         self.handler.lines = lines_of(self._form, config.logging.time_format)
         keys = (*config.api_keys, *(peer.api_key for peer in config.peers.values()))
         secrets = {form for key in keys if len(key) >= _SHORTEST_SECRET for form in _forms(key)}
@@ -66,6 +75,24 @@ class OwnLog:
     def enter_trio(self) -> None:
         """Have all lines said in this thread, whichever they come from."""
         self._token = trio.lowlevel.current_trio_token()
+
+    def happened(self, what: Happened) -> None:
+        """Say ``what``, soon if ``run`` runs, else now; in Trio's thread only."""
+        self.handler.happened(what)
+
+    async def run(self) -> None:
+        """Write what happens often now and then, until cancelled (rule 3)."""
+        handler = self.handler
+        handler.may_wait = True
+        try:
+            while True:
+                await handler.news.wait()
+                await trio.sleep(_PAUSE)
+                handler.news = trio.Event()
+                handler.settle()
+        finally:
+            handler.may_wait = False
+            handler.settle()
 
     @contextmanager
     def installed(self) -> Iterator[None]:
@@ -78,11 +105,11 @@ class OwnLog:
         finally:
             root.removeHandler(self.handler)
 
-    def _take(self, line: str) -> None:
+    def _take(self, lines: str) -> None:
         for secret in self._secrets:
-            if secret in line:
-                line = line.replace(secret, "***")
-        data = line.encode(errors="backslashreplace")
+            if secret in lines:
+                lines = lines.replace(secret, "***")
+        data = lines.encode(errors="backslashreplace")
         if self._token is None or trio.lowlevel.in_trio_run():
             self._say(data)
             return
@@ -107,6 +134,11 @@ class _Handler(logging.Handler):
     def __init__(self, take: Callable[[str], None]) -> None:
         super().__init__()
         self.lines = lines_of(LogFormat.CONSOLE, "")
+        #: Whether what happened may wait for ``settle``.
+        self.may_wait = False
+        #: Set when something waits.
+        self.news = trio.Event()
+        self._waiting: list[tuple[float, Happened]] = []
         self._take = take
         self.setFormatter(
             structlog.stdlib.ProcessorFormatter(
@@ -120,16 +152,29 @@ class _Handler(logging.Handler):
         )
 
     def emit(self, record: logging.LogRecord) -> None:
+        if self._waiting and trio.lowlevel.in_trio_run():
+            self.settle()
         try:
-            self._take(self._line_of(record))
+            self._take(self.format(record))
         except Exception:  # noqa: BLE001  as every handler does: a line must not end what it is about
             self.handleError(record)
 
-    def _line_of(self, record: logging.LogRecord) -> str:
-        if hasattr(record.msg, "fields"):
-            level = _WORDS.get(record.levelname, record.levelname)
-            return self.lines.happened(level, record.created, record.msg)
-        return self.format(record)
+    def happened(self, what: Happened) -> None:
+        """Have ``what`` written, soon if that may wait."""
+        self._waiting.append((time.time(), what))  # noqa: TID251  shown
+        self.news.set()
+        if not self.may_wait:
+            self.settle()
+
+    def settle(self) -> None:
+        """Write what waits; in Trio's thread only."""
+        waiting, self._waiting = self._waiting, []
+        try:
+            if waiting:
+                lines = (self.lines.happened("INFO", when, what) for when, what in waiting)
+                self._take("".join(lines))
+        except Exception as error:  # noqa: BLE001  a line must not end what it is about
+            _log.error("%d lines of the log are lost for a bug", len(waiting), exc_info=error)
 
     def _line(self, logger: object, name: str, event: MutableMapping[str, Any]) -> str:
         record = event.pop("_record")

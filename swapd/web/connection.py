@@ -65,6 +65,7 @@ class Connection(TrioASGIHTTPConnection):
                 status=answer.status,
                 size=answer.size,
                 complete=answer.complete,
+                say=self.app.say,
             )
 
     async def _serve_by_relay(
@@ -142,7 +143,14 @@ class WebsocketConnection(TrioASGIWebsocketConnection):
             else:
                 await self._serve_by_quart(receive, send_and_note)
         finally:
-            access_log.end(self.scope, began=began, status=status, size=0, complete=status > 0)
+            access_log.end(
+                self.scope,
+                began=began,
+                status=status,
+                size=0,
+                complete=status > 0,
+                say=self.app.say,
+            )
 
     async def _serve_by_quart(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         with trio.CancelScope() as view:
@@ -188,6 +196,7 @@ class Web(QuartTrio):
         mark: Mark = unmarked,
         max_body_bytes: Callable[[], int] = lambda: 0,
         websockets: Websockets | None = None,
+        say: access_log.Say = access_log.say,
     ) -> None:
         """Leave to Quart what ``route_of`` and ``websockets`` do not claim.
 
@@ -197,12 +206,14 @@ class Web(QuartTrio):
           mark: Makes the headers of each answer what they shall be.
           max_body_bytes: Says how large the body of a relayed request may be; 0 is no limit.
           websockets: Serves websockets.
+          say: Is called with each request that is over.
         """
         super().__init__(import_name)
         self.route_of = route_of
         self.mark = mark
         self.max_body_bytes = max_body_bytes
         self.websockets = websockets
+        self.say = say
         self.config["RESPONSE_TIMEOUT"] = None  # Quart would cut every answer at 60 s, silently
         self.config["BODY_TIMEOUT"] = None  # slow uplinks send large images too
         self.config["MAX_CONTENT_LENGTH"] = _VIEW_BODY_BYTES

@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import WebsocketMismatch
 
 from swapd.errors import RequestError
+from swapd.web import access_log
 from swapd.web.activity import activity_views
 from swapd.web.admin import admin_views
 from swapd.web.connection import Relay, RouteOf, Web
@@ -53,8 +54,8 @@ class _Json(DefaultJSONProvider):
     sort_keys = False
 
 
-def create_app(services: Services) -> Web:
-    """Return the app that answers every request to swapd."""
+def create_app(services: Services, say: access_log.Say = access_log.say) -> Web:
+    """Return the app that answers every request to swapd, and calls ``say`` of each."""
     passthrough = Passthrough(services)
     routes = (
         passthrough.route_of,
@@ -69,6 +70,7 @@ def create_app(services: Services) -> Web:
         mark=entry.mark,
         max_body_bytes=lambda: services.config.server.max_body,
         websockets=Websockets(services, passthrough),
+        say=say,
     )
     app.json = _Json(app)
     _guard_websockets(app, services)

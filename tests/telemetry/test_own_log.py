@@ -10,6 +10,7 @@ from functools import partial
 
 import pytest
 import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
 
 from swapd.config.load import parse
 from swapd.config.schema import Config
@@ -191,3 +192,64 @@ def test_what_is_no_text_does_not_end_anything() -> None:
     own_log = OwnLog(LogFormat.CONSOLE, configured(), (said := Said()).take)
     own_log.handler.emit(ours.makeRecord("swapd", logging.INFO, "", 0, "a \udcff", (), None))
     assert said == ["[INFO] a \\udcff\n"]
+
+
+class Asked:
+    """Something that happens often."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __str__(self) -> str:
+        return self._what
+
+    def fields(self) -> Mapping[str, object]:
+        return {"event": self._what}
+
+
+async def test_what_happens_often_is_said_together_and_soon(autojump_clock: MockClock) -> None:
+    with logging_to(said := Said()) as own_log:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(own_log.run)
+            await wait_all_tasks_blocked()
+            for _ in range(2):
+                own_log.happened(Asked("one"))
+                own_log.happened(Asked("two"))
+                assert not said
+                await trio.sleep(0.1)
+                assert said == ["[INFO] one\n[INFO] two\n"]
+                said.clear()
+            nursery.cancel_scope.cancel()
+
+
+async def test_what_happens_often_is_said_before_what_is_said_after_it() -> None:
+    with logging_to(said := Said()) as own_log:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(own_log.run)
+            await wait_all_tasks_blocked()
+            own_log.happened(Asked("one"))
+            ours.warning("two")
+            own_log.happened(Asked("three"))
+            assert said == ["[INFO] one\n", "[WARN] two\n"]
+            nursery.cancel_scope.cancel()
+        assert said == ["[INFO] one\n", "[WARN] two\n", "[INFO] three\n"]
+        own_log.happened(Asked("four"))
+        assert said[3:] == ["[INFO] four\n"]
+
+
+def test_what_cannot_be_told_hurts_nobody_else() -> None:
+    class Odd(Asked):
+        def __str__(self) -> str:
+            raise ValueError("odd")
+
+    with logging_to(said := Said()) as own_log:
+        own_log.happened(Odd(""))
+        own_log.happened(Asked("one"))
+    assert "ValueError: odd" in said[0]
+    assert said[1] == "[INFO] one\n"
+
+
+def test_what_happens_often_holds_no_key_either_and_is_told_in_json() -> None:
+    with logging_to(said := Said(), LogFormat.JSON, apiKeys=["sk-0123456789"]) as own_log:
+        own_log.happened(Asked("with sk-0123456789"))
+    assert json.loads(said[0])["event"] == "with ***"

@@ -195,7 +195,7 @@ def test_programs_get_fields() -> None:
 
 
 def test_one_that_was_cut_before_its_answer_is_told_as_such(log: pytest.LogCaptureFixture) -> None:
-    access_log.end(scope_of(), began=0, status=0, size=0, complete=False)
+    access_log.end(scope_of(), began=0, status=0, size=0, complete=False, say=access_log.say)
     assert " 499 0 " in log.messages[0]
     assert log.messages[0].endswith(": cut before it was answered")
 
@@ -204,7 +204,7 @@ def test_nothing_is_said_below_the_level(log: pytest.LogCaptureFixture) -> None:
     log.set_level(logging.WARNING, logger="swapd.access")
     scope = scope_of()
     settle(scope, 503, "why")
-    access_log.end(scope, began=0, status=503, size=0, complete=True)
+    access_log.end(scope, began=0, status=503, size=0, complete=True, say=access_log.say)
     assert log.messages == []
 
 
@@ -222,20 +222,6 @@ def test_nothing_is_said_below_the_level(log: pytest.LogCaptureFixture) -> None:
 )
 def test_durations_are_written_as_go_writes_them(seconds: float, said: str) -> None:
     assert in_go(seconds) == said
-
-
-def test_a_record_of_this_log_is_what_logging_itself_would_make(
-    log: pytest.LogCaptureFixture,
-) -> None:
-    access_log.end(scope_of("/x"), began=access_log.begin(), status=200, size=1, complete=True)
-    log_itself = logging.getLogger("swapd.access")
-    log_itself.info(log.records[0].msg)
-    quick, usual = (vars(record) for record in log.records)
-    assert quick.keys() == usual.keys()
-    alike = {"name", "levelno", "levelname", "args", "exc_info", "process", "thread", "message"}
-    assert {name: quick[name] for name in alike} == {name: usual[name] for name in alike}
-    assert 0 <= usual["created"] - quick["created"] < 60
-    assert quick["msecs"] == int(quick["created"] % 1 * 1000)
 
 
 def test_programs_get_the_very_words_without_the_quoting_of_a_line() -> None:
