@@ -53,6 +53,7 @@ class Dispatch:
         downstream: Downstream,
         *,
         admitted: Callable[[], None],
+        waits_again: Callable[[], None] = lambda: None,
     ) -> None:
         """Send ``request`` to ``target`` as soon as that is ready, and pass the answer on.
 
@@ -61,6 +62,7 @@ class Dispatch:
           target: The model that serves it.
           downstream: Where the answer goes.
           admitted: Called when the wait for the model is over; again if there is another wait.
+          waits_again: Called when another wait begins (rule 1).
 
         Raises:
           ModelUnavailable: The model could not be started, or was unloaded.
@@ -73,7 +75,9 @@ class Dispatch:
             sending = partial(self._peers.relay, target.peer, request, downstream)
             await self._ask_peer(target, sending)
         else:
-            await self._ask(target, lambda pool: relay(request, pool, downstream), admitted)
+            await self._ask(
+                target, lambda pool: relay(request, pool, downstream), admitted, waits_again
+            )
 
     async def connect(
         self,
@@ -82,6 +86,7 @@ class Dispatch:
         websocket: Websocket,
         *,
         admitted: Callable[[], None],
+        waits_again: Callable[[], None] = lambda: None,
     ) -> None:
         """Open a websocket to ``target`` as soon as that is ready, and serve it to its end.
 
@@ -93,7 +98,10 @@ class Dispatch:
             await self._ask_peer(target, opening)
         else:
             await self._ask(
-                target, lambda pool: tunnel(handshake, pool.origin, websocket), admitted
+                target,
+                lambda pool: tunnel(handshake, pool.origin, websocket),
+                admitted,
+                waits_again,
             )
 
     async def connect_beside(
@@ -109,12 +117,19 @@ class Dispatch:
         except UpstreamFailed as error:
             raise UpstreamFailed(f"{model}: {error}") from error
 
-    async def _ask(self, model: ModelId, exchange: _Exchange, admitted: Callable[[], None]) -> None:
+    async def _ask(
+        self,
+        model: ModelId,
+        exchange: _Exchange,
+        admitted: Callable[[], None],
+        waits_again: Callable[[], None],
+    ) -> None:
         try:
             await self._ask_process(model, exchange, admitted)
         except UpstreamUnreachable as error:
             reason = str(error).partition("\n")[0]
             _log.warning("%s; the request is given to the next process", reason)
+            waits_again()
             await self._ask_process(model, exchange, admitted)
 
     async def _ask_process(

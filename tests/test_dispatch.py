@@ -72,6 +72,7 @@ class Client:
     def __init__(self) -> None:
         self.status = 0
         self.admitted = 0
+        self.waits_again = 0
 
     async def begin(
         self, status: int, headers: Sequence[tuple[bytes, bytes]], *, more: bool = False
@@ -91,10 +92,15 @@ class Client:
     def note_admitted(self) -> None:
         self.admitted += 1
 
+    def note_wait(self) -> None:
+        self.waits_again += 1
+
 
 async def send(world: World, server: Server, client: Client) -> None:
     dispatch = Dispatch(world.supervisor, cast(Pools, server), Peers({}))
-    await dispatch.send(REQUEST, A, client, admitted=client.note_admitted)
+    await dispatch.send(
+        REQUEST, A, client, admitted=client.note_admitted, waits_again=client.note_wait
+    )
 
 
 def only_of(fates: Mapping[int, Exception]) -> Fate:
@@ -119,6 +125,7 @@ async def test_what_never_reached_a_process_that_died_is_given_to_the_next(
     server, client = Server(only_of({1: UNREACHED})), Client()
     await send(world, server, client)
     assert (client.status, client.admitted, server.asked) == (204, 2, [1, 2])
+    assert client.waits_again == 1
     assert world.starts() == [A, A]
 
 

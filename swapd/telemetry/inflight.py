@@ -86,6 +86,10 @@ class InFlight:
         self.phase = Phase.SERVED
         self.tell(Step.ADMITTED)
 
+    def waits_again(self) -> None:
+        """Note that the model does not serve it after all: its process has died."""
+        self.phase = Phase.WAITING
+
     def answered(self, status: int, headers: Sequence[Header]) -> None:
         """Note the head of the answer."""
         self.status, self.answer_headers = status, headers

@@ -28,6 +28,7 @@ from swapd.web.metering import Meter, metered
 from swapd.web.request_log import asked
 from swapd.web.routes import methods_of, upstream_path
 from swapd.web.services import Services
+from swapd.web.talking import Waits
 
 _log = logging.getLogger("swapd.requests")
 
@@ -68,11 +69,14 @@ class Inference:
             meter.track(tracked, found.target, found.selector)
             _log_choice(found)
             request = _proxied(scope, await asked.changed(changes_for(found, services.config)))
-            way = self._loading.way(scope, client, asked, found.target, meter.admitted)
-            async with way as (downstream, admitted):
+            waits = Waits(meter.admitted, meter.waits_again)
+            way = self._loading.way(scope, client, asked, found.target, waits)
+            async with way as (downstream, (admitted, waits_again)):
                 tapped = meter.tap(request, downstream)
                 with tracked.cancellable(client.hang_up_soon):
-                    await services.dispatch.send(request, found.target, tapped, admitted=admitted)
+                    await services.dispatch.send(
+                        request, found.target, tapped, admitted=admitted, waits_again=waits_again
+                    )
 
     async def _read(self, scope: HTTPScope, client: Client) -> ModelRequest:
         return await read_request(

@@ -27,7 +27,7 @@ from swapd.web.client import Client
 from swapd.web.manner import Api, Manner
 from swapd.web.remarks import Asides, ChatRemarks, Remarks
 from swapd.web.services import Services
-from swapd.web.talking import Account, TalkingStream, Way
+from swapd.web.talking import Account, TalkingStream, Waits, Way
 from swapd.web.wait_report import TIME_EVERY, Outlook, Report
 
 #: The routes on which ``stream`` asks for an event stream, with every server.  What it means for
@@ -55,7 +55,7 @@ class Loading:
         client: Client,
         asked: ModelRequest,
         target: Target,
-        admitted: Callable[[], None],
+        waits: Waits,
     ) -> AbstractAsyncContextManager[Way]:
         """Return where the answer to a request goes, for as long as it is served.
 
@@ -64,21 +64,21 @@ class Loading:
           client: Who asks.
           asked: The request, as it names its model.
           target: Who will serve it.
-          admitted: Called when the wait for that is over.
+          waits: Who is told when the wait for that is over, and when another begins.
         """
         if not asked.stream or not _EVENTS.match(scope["path"]):
-            return nullcontext(Way(client, admitted))
+            return nullcontext(Way(client, waits))
         keep_alive, manner = self._services.config.server.keep_alive, Manner.of(scope)
         speak = partial(_remarks, scope["path"], manner.api, asked.model)
         account = self._account(target, speak)
         if not keep_alive and account is None:
-            return nullcontext(Way(client, admitted))
+            return nullcontext(Way(client, waits))
         stream = TalkingStream(
             client,
             manner,
             self._services.prompter,
             model=full_name(target),
-            admitted=admitted,
+            waits=waits,
             keep_alive=keep_alive,
             account=account,
         )

@@ -91,6 +91,11 @@ class Meter:
         if self._in_flight is not None:
             self._in_flight.admitted()
 
+    def waits_again(self) -> None:
+        """Note that the request waits for another process of its model."""
+        if self._in_flight is not None:
+            self._in_flight.waits_again()
+
     def begin(self, status: int, headers: Sequence[Header]) -> None:
         """Note the head of the answer."""
         self._status = status

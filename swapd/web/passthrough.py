@@ -94,7 +94,13 @@ class Passthrough:
             meter.track(tracked, place.target)
             tapped = meter.tap(request, client)
             with tracked.cancellable(client.hang_up_soon):
-                await services.dispatch.send(request, place.target, tapped, admitted=meter.admitted)
+                await services.dispatch.send(
+                    request,
+                    place.target,
+                    tapped,
+                    admitted=meter.admitted,
+                    waits_again=meter.waits_again,
+                )
 
     def check_loaded(self, place: Place, scope: HTTPScope | WebsocketScope) -> None:
         """Refuse what would load a model and should not (rule 2).

@@ -43,11 +43,18 @@ _HEAD = (
 _ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
 
+class Waits(NamedTuple):
+    """Whom to tell that the wait for a model is over, and that another begins."""
+
+    admitted: Callable[[], None]
+    again: Callable[[], None]
+
+
 class Way(NamedTuple):
-    """Where an answer goes, and whom to tell that the wait for its model is over."""
+    """Where an answer goes, and whom to tell of the waits for its model."""
 
     downstream: Downstream
-    admitted: Callable[[], None]
+    waits: Waits
 
 
 class Account(NamedTuple):
@@ -56,6 +63,10 @@ class Account(NamedTuple):
     report: Report
     remarks: Remarks
     outlook: Callable[[], Outlook]
+
+    def anew(self) -> Account:
+        """Return what is told of another wait for the same model."""
+        return self._replace(report=self.report.anew())
 
 
 class TalkingStream:
@@ -68,7 +79,7 @@ class TalkingStream:
         prompter: Prompter,
         *,
         model: str,
-        admitted: Callable[[], None],
+        waits: Waits,
         keep_alive: float,
         account: Account | None,
     ) -> None:
@@ -79,7 +90,7 @@ class TalkingStream:
           manner: How it is told of errors.
           prompter: Who says when it is time to speak.
           model: Whose answer it is, for people.
-          admitted: Called when the wait for the model is over.
+          waits: Who else is told of the waits for the model.
           keep_alive: Seconds of silence before a comment; 0 is no comments.
           account: What is told of the wait; None if nothing is.
         """
@@ -87,9 +98,10 @@ class TalkingStream:
         self._manner = manner
         self._prompter = prompter
         self._model = model
-        self._pass_on_admitted = admitted
+        self._waits = waits
         self._keep_alive = keep_alive or math.inf
         self._account = account
+        self._next_account = account and account.anew()
         self._came_at = self._heard_at = trio.current_time()
         #: When to be prompted, on the clock.
         self.due = self._came_at + (self._keep_alive if account is None else AT_ONCE)
@@ -105,7 +117,7 @@ class TalkingStream:
         failure: Exception | None = None
         self._prompter.add(self)
         try:
-            yield Way(self, self._admit)
+            yield Way(self, Waits(self._admit, self._wait_again))
         except Exception as error:  # noqa: BLE001  raised below
             failure = error
         finally:
@@ -130,15 +142,21 @@ class TalkingStream:
             if self._is_between_events():
                 self._say(lambda: KEEP_ALIVE)
 
+    def _wait_again(self) -> None:
+        self._waits.again()
+        self._account = self._next_account
+        if self._account is not None:
+            self.due = trio.current_time() + AT_ONCE
+
     def _admit(self) -> None:
-        self._pass_on_admitted()
+        self._waits.admitted()
         account, self._account = self._account, None
         if account is not None and account.report.began:
             self._say(partial(self._last_line, account))
 
     def _news(self, account: Account) -> bytes:
         report, remarks, look = account
-        if self._account is None or not (outlook := look()).is_wait:
+        if self._account is not account or not (outlook := look()).is_wait:
             return b""  # the wait is over, or there is none that anybody knows of
         first = b"" if report.began else remarks.opening(report.opening())
         line = report.news(outlook, self._waited())

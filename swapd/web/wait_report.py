@@ -47,9 +47,18 @@ class Outlook:
 class Report:
     """The lines about one wait."""
 
-    def __init__(self, model: ModelId, *, every: float = TIME_EVERY) -> None:
-        """Report on the wait for ``model``; tell the time after ``every`` s without news."""
+    def __init__(
+        self, model: ModelId, *, every: float = TIME_EVERY, is_another: bool = False
+    ) -> None:
+        """Report on the wait for ``model``, the first one or another.
+
+        Args:
+          model: What is awaited.
+          every: Seconds without news after which the time is told.
+          is_another: Whether its process has died under the request.
+        """
         self._model = model
+        self._is_another = is_another
         self._every = every
         self._told: tuple[str, str] | None = None
         self._told_at = 0.0
@@ -61,7 +70,12 @@ class Report:
 
     def opening(self) -> str:
         """Return the first line."""
-        return f"swapd loading model: {self._model}"
+        why = " (again: its process has ended)" if self._is_another else ""
+        return f"swapd loading model: {self._model}{why}"
+
+    def anew(self) -> Report:
+        """Return the report on another wait of the same request."""
+        return Report(self._model, every=self._every, is_another=True)
 
     def news(self, outlook: Outlook, waited: float) -> str | None:
         """Return what has changed, or how long it takes, if it is time to say so.

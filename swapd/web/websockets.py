@@ -122,7 +122,11 @@ class Websockets:
         )
         with tracking as tracked, tracked.cancellable():
             await services.dispatch.connect(
-                handshake, place.target, client, admitted=tracked.admitted
+                handshake,
+                place.target,
+                client,
+                admitted=tracked.admitted,
+                waits_again=tracked.waits_again,
             )
 
     def _is_ignored(self, model: ModelId) -> bool:

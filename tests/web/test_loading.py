@@ -25,13 +25,14 @@ from swapd.web.client import Client
 from swapd.web.loading import Loading, Outlooks
 from swapd.web.prompter import Prompter
 from swapd.web.services import Services
-from swapd.web.talking import TalkingStream
+from swapd.web.talking import TalkingStream, Waits
 from swapd.web.wait_report import Outlook
 from tests.upstream.scripted import Connection, staying
 from tests.web.floor import Floor, chat, floor
 from tests.web.raw import receive_until, rest
 
 M = ModelId("m")
+WAITS = Waits(lambda: None, lambda: None)
 STREAM = b'{"model": "alias", "stream": true}'
 ANSWER = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-own: 1\r\nconnection: close\r\n\r\n"
@@ -68,7 +69,7 @@ async def speaks(services: Services, path: str, body: bytes = STREAM, target: Ta
     """Tell whether swapd may speak in the answer to a request."""
     scope, asked = await request_of(path, body)
     client = Client(Answer(scope, ignore), [], 0)
-    way = Loading(services).way(scope, client, asked, target, lambda: None)
+    way = Loading(services).way(scope, client, asked, target, WAITS)
     async with way as (downstream, _):
         assert downstream is client or isinstance(downstream, TalkingStream)
         return downstream is not client
@@ -280,7 +281,7 @@ async def test_a_line_comes_as_often_as_a_comment_would(autojump_clock: MockCloc
         scope, asked = await request_of("/v1/responses")
         client = Client(Answer(scope, hear), [], 0)
         client.beside = nursery.start_soon
-        async with Loading(cast(Services, known)).way(scope, client, asked, M, lambda: None):
+        async with Loading(cast(Services, known)).way(scope, client, asked, M, WAITS):
             await trio.sleep(5)
         nursery.cancel_scope.cancel()
     lines = [body for _, body in heard]

@@ -23,7 +23,7 @@ from swapd.web.client import Client
 from swapd.web.manner import Api, Manner
 from swapd.web.prompter import TICK, Prompter
 from swapd.web.remarks import Asides
-from swapd.web.talking import AT_ONCE, Account, TalkingStream, Way
+from swapd.web.talking import AT_ONCE, Account, TalkingStream, Waits, Way
 from swapd.web.wait_report import Outlook, Report
 
 M = ModelId("m")
@@ -59,7 +59,10 @@ class Stage:
         return [(when, what) for when, what in self.seen if isinstance(what, bytes)]
 
     def admit(self) -> None:
-        self.way.admitted()
+        self.way.waits.admitted()
+
+    def wait_again(self) -> None:
+        self.way.waits.again()
 
     async def answer(self, *pieces: bytes) -> None:
         """Answer by an event stream of ``pieces``."""
@@ -101,6 +104,7 @@ async def stage(
     client = Client(Answer(SCOPE, cast(Any, reader.take)), [], 0)
     account = Account(Report(M), Asides(Api.RESPONSES), lambda: outlook[0])
     admissions: list[None] = []
+    again: list[None] = []
     prompter = Prompter()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(prompter.run)
@@ -110,7 +114,7 @@ async def stage(
             Manner(api),
             prompter,
             model="m",
-            admitted=lambda: admissions.append(None),
+            waits=Waits(lambda: admissions.append(None), lambda: again.append(None)),
             keep_alive=keep_alive,
             account=account if tells else None,
         )
@@ -388,6 +392,55 @@ async def test_after_the_wait_its_silence_is_broken_by_comments(autojump_clock: 
         await trio.sleep(16)
         await on.answer(EVENT)
     assert on.words[-3:] == [(at(3), b": Done! (3.00s)\n\n"), (at(18), ALIVE), (at(19), EVENT)]
+
+
+async def test_a_second_wait_is_told_of_like_the_first(autojump_clock: MockClock) -> None:
+    async with stage(tells=True) as on:
+        await trio.sleep(3)
+        on.admit()
+        await trio.sleep(1)
+        on.wait_again()
+        await trio.sleep(6)
+        on.admit()
+        await on.answer(EVENT)
+    assert on.words == [
+        (at(AT_ONCE), b": swapd loading model: m\n\n"),
+        (at(3), b": Done! (3.00s)\n\n"),
+        (at(4.1), b": swapd loading model: m (again: its process has ended)\n\n"),
+        (at(9.1), b": Loading (9 s)\n\n"),
+        (at(10), b": Done! (10.00s)\n\n"),
+        (at(10), EVENT),
+    ]
+
+
+async def test_a_wait_for_another_process_of_a_model_that_was_ready_is_told_of(
+    autojump_clock: MockClock,
+) -> None:
+    async with stage(tells=True) as on:
+        on.admit()
+        await trio.sleep(1)
+        on.wait_again()
+        await trio.sleep(2)
+        on.admit()
+        await on.answer(EVENT)
+    assert [what for _, what in on.words] == [
+        b": swapd loading model: m (again: its process has ended)\n\n",
+        b": Done! (3.00s)\n\n",
+        EVENT,
+    ]
+
+
+async def test_a_second_wait_that_is_short_is_passed_over_in_silence(
+    autojump_clock: MockClock,
+) -> None:
+    async with stage(tells=True) as on:
+        on.admit()
+        on.wait_again()
+        await trio.sleep(AT_ONCE / 2)
+        on.admit()
+        await trio.sleep(20)
+        await on.answer(EVENT)
+    assert on.words == [(at(15), ALIVE), (at(20 + AT_ONCE / 2), EVENT)]
 
 
 async def test_the_answer_comes_behind_the_last_line_however_slow_its_reader_is(
