@@ -90,7 +90,9 @@ class Client:
                 " such as the end of a line"
             )
         self.address = address
-        self._headers = [(b"authorization", b"Bearer " + key.strip().encode())] if key else []
+        self._headers = [(b"user-agent", b"swapd")]  # in the log of who is asked
+        if key:
+            self._headers.append((b"authorization", b"Bearer " + key.strip().encode()))
 
     async def ask(self, method: str, path: str) -> bytes:
         """Return the body of the answer.

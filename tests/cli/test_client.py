@@ -227,3 +227,4 @@ async def test_where_swapd_is_below_a_path_all_is_asked_there() -> None:
     assert told == Loaded("m", "ready")
     assert asked[0].startswith(b"POST /ai/api/models/load/org/m%20x%3F?wait=1 HTTP/1.1\r\n")
     assert b"\r\nauthorization: Bearer k\r\n" in asked[0].replace(b"A", b"a")
+    assert b"\r\nuser-agent: swapd\r\n" in asked[0].lower()

@@ -89,7 +89,9 @@ class Accounts:
             "swapd_model_restarts", "How often the model was started after it had failed."
         )
         self._loads = spread(
-            "swapd_model_load_seconds", "How long loads took that came to an end.", LOAD_BUCKETS
+            "swapd_model_load_seconds",
+            "How long loads took that ended with a ready model.",
+            LOAD_BUCKETS,
         )
 
     def reconfigure(self, models: Iterable[str], peers: Iterable[str]) -> None:
