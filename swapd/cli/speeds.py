@@ -29,7 +29,7 @@ class Speeds:
         if seconds > 0:
             answers = self._answers.setdefault(step.model, deque())
             answers.append((step.time, tokens, seconds))
-            while len(answers) > 1 and answers[0][0] < step.time - _LATELY:
+            while answers[0][0] < step.time - _LATELY:
                 answers.popleft()
 
     def forget(self, model: str) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from typing import Any
 
 import pytest
 from trio.testing import wait_all_tasks_blocked
 
+from swapd.telemetry.captures import Capture
+from swapd.upstream.bodies.spool import HELD_BYTES
+from swapd.web.capture_entries import capture_entry
 from tests.upstream.scripted import staying
 from tests.web.floor import Floor, chat, floor, get
 
@@ -85,6 +88,14 @@ async def test_what_is_not_compressed_as_it_says_is_told_as_it_came() -> None:
         "gzip",
         b"no gzip",
     )
+
+
+async def test_what_would_become_too_large_is_told_as_it_came() -> None:
+    packed = gzip.compress(bytes(HELD_BYTES + 1), 1)
+    headers = {"Content-Encoding": "gzip"}
+    told = await capture_entry(7, Capture("/v1/completions", {}, b"", headers, packed))
+    assert told["resp_headers"] == headers
+    assert told["resp_body"] == b64encode(packed).decode()
 
 
 @pytest.mark.parametrize(
