@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 import trio
 
+from swapd.upstream.message import Message
 from swapd.upstream.probe import Prober
 from tests.upstream.scripted import Connection, answering, serving
 
@@ -46,6 +49,18 @@ async def test_nobody_there_is_said_in_the_systems_words() -> None:
     async with serving() as server:
         prober = Prober(server.url, "/health")
     assert await prober.probe() == "connection refused"
+
+
+@pytest.mark.parametrize("response", [b"HTTP/1.1 200 OK\r\n\r\n", b"no HTTP\r\n", b""])
+async def test_a_probe_leaves_nothing_that_only_the_collector_finds(response: bytes) -> None:
+    async with answering(response) as server:
+        gc.collect()
+        gc.disable()
+        try:
+            await Prober(server.url, "/health").probe()
+            assert not [each for each in gc.get_objects() if isinstance(each, Message)]
+        finally:
+            gc.enable()
 
 
 async def test_every_probe_has_a_new_connection() -> None:
