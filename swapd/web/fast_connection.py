@@ -85,7 +85,7 @@ class FastConnection(LiveConnection):
     def begins(self, exchange: Exchange, head: PlainHead) -> None:
         """Have ``exchange`` served."""
         self.busy = True
-        self.note_owed()  # also if its reader waits for nothing now, and notes nothing itself
+        self.note_owed()  # its reader may go on waiting, or wait for nothing now
         self._attendant.take(partial(self._serve, exchange, head))
 
     async def _serve(self, exchange: Exchange, head: PlainHead, request: trio.CancelScope) -> None:
@@ -205,7 +205,6 @@ class FastConnection(LiveConnection):
             received = self._take()
             if not self._plain.serve(received):
                 return received
-            self.note_owed()
 
     def _take(self) -> bytes:
         received = self._raw.recv(MAX_RECV)
