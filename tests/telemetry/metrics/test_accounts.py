@@ -233,6 +233,15 @@ def test_a_start_after_a_failure_is_a_restart(
     assert scraped(accounts).value("swapd_model_restarts_total", model="m") == restarts
 
 
+def test_what_failed_before_it_was_taken_out_is_not_restarted_when_it_is_back() -> None:
+    accounts = counting()
+    accounts.show(change(STARTING, STOPPED, Reason.START_FAILED))
+    for models in ([], ["m"]):
+        accounts.reconfigure(models, [])
+    accounts.show(change(STOPPED, STARTING))
+    assert scraped(accounts).value("swapd_model_restarts_total", model="m") == 0
+
+
 def test_a_start_after_a_good_end_is_no_restart_though_it_failed_once() -> None:
     accounts = counting()
     for each in (

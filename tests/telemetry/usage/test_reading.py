@@ -129,6 +129,14 @@ def test_an_error_within_a_stream_is_told_beside_its_tokens() -> None:
     assert (reading.usage(), reading.error()) == (Usage(prompt=3), "no memory")
 
 
+def test_of_many_words_of_a_stream_the_latest_counts_by_whatever_it_was_found() -> None:
+    counted = [b'{"usage": {"completion_tokens": %d}}' % count for count in range(1, 20)]
+    beside = b'{"metrics": {}, "usage": {"completion_tokens": 20}}'
+    last = b'{"usage": {"completion_tokens": 21}}'
+    stream = b"".join(b"data: %s\n\n" % event for event in [*counted, beside, last])
+    assert read([stream], SSE).usage().generated == 21
+
+
 @pytest.mark.parametrize("where", ["response", "message", None])
 def test_a_long_line_of_a_stream_is_read_too(where: str | None) -> None:
     said = {"output": 'a"\\' * SHORT_BYTES, "usage": {"output_tokens": 5}}
