@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from hypercorn.typing import HTTPScope
 
-Header = tuple[bytes, bytes]
+from swapd.web.errors import Header
 
 #: Allows every origin.
 ANY = "*"
