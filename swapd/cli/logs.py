@@ -12,6 +12,7 @@ import click
 
 from swapd.cli.asking import as_json, run, with_server
 from swapd.cli.terminal import ForTerminal
+from swapd.telemetry.line_splitter import LineSplitter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +72,7 @@ class _OnTerminal(_AsItIs):
 
 
 #: The longest that is waited with for the end of its line: progress bars have none.
-_LINE_BYTES = 64 * 1024
+_LINE_CHARS = 64 * 1024
 
 
 class _JsonLines:
@@ -80,22 +81,16 @@ class _JsonLines:
     def __init__(self, name: str, echo: Callable[[str], None] = click.echo) -> None:
         self._name = name
         self._echo = echo
-        self._rest = b""
+        self._splitter = LineSplitter(_LINE_CHARS)
 
     def take(self, data: bytes) -> None:
         """Print the lines that ``data`` ends."""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            self._print(line)
-        if len(self._rest) > _LINE_BYTES:
-            self._print(self._rest)
-            self._rest = b""
+        self._print(self._splitter.take(data))
 
     def finish(self) -> None:
         """Print a last line that nothing has ended."""
-        if self._rest:
-            self._print(self._rest)
+        self._print(self._splitter.finish())
 
-    def _print(self, line: bytes) -> None:
-        text = line.decode(errors="replace").removesuffix("\r")
-        self._echo(json.dumps({"log": self._name, "line": text}))
+    def _print(self, lines: list[str]) -> None:
+        for line in lines:
+            self._echo(json.dumps({"log": self._name, "line": line.removesuffix("\r")}))

@@ -5,18 +5,19 @@ Rule 1: who reads too slowly loses the oldest of what waits, and is told how man
 
 from __future__ import annotations
 
-import codecs
 from collections import deque
 from dataclasses import dataclass
 from typing import Self
 
 import trio
 
+from swapd.telemetry.line_splitter import LineSplitter
+
 #: How much may wait for one who reads.
 LAG_BYTES = 256 * 1024
 
 #: The longest that is waited with for the end of its line.
-LINE_BYTES = 8 * 1024
+LINE_CHARS = 8 * 1024
 
 #: How many lines are told at once.
 _MOST = 256
@@ -36,7 +37,7 @@ class LineReader:
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self._sources: dict[str, _Source] = {}
+        self._sources: dict[str, LineSplitter] = {}
         self._waiting: deque[tuple[str, str]] = deque()
         self._size = 0
         self._missed = 0
@@ -46,8 +47,8 @@ class LineReader:
         """Take a piece of a source's log.  Never blocks."""
         source, data = piece
         if source not in self._sources:
-            self._sources[source] = _Source()
-        for line in self._sources[source].lines(data):
+            self._sources[source] = LineSplitter(LINE_CHARS)
+        for line in self._sources[source].take(data):
             self._waiting.append((source, line))
             self._size += _bytes_of(line)
         while self._size > LAG_BYTES:
@@ -76,19 +77,3 @@ class LineReader:
 def _bytes_of(line: str) -> int:
     """Return how many bytes ``line`` has, with its end."""
     return (len(line) if line.isascii() else len(line.encode())) + 1
-
-
-class _Source:
-    """One source, of which each piece may end amid a line, or a character."""
-
-    def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._rest = ""
-
-    def lines(self, data: bytes) -> list[str]:
-        """Return the lines that ``data`` ends."""
-        *lines, self._rest = (self._rest + self._decoder.decode(data)).split("\n")
-        if len(self._rest) > LINE_BYTES:
-            lines.append(self._rest)
-            self._rest = ""
-        return lines

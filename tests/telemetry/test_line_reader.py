@@ -5,7 +5,7 @@ from __future__ import annotations
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from swapd.telemetry.line_reader import LAG_BYTES, LINE_BYTES, LineReader, Lines
+from swapd.telemetry.line_reader import LAG_BYTES, LINE_CHARS, LineReader, Lines
 
 
 async def next_lines(reader: LineReader) -> Lines:
@@ -33,11 +33,11 @@ async def test_a_line_is_told_when_its_end_is_there() -> None:
 
 async def test_a_line_without_an_end_is_told_when_it_is_too_long_to_wait_for() -> None:
     reader = LineReader()
-    reader.tell(("a", b"x" * LINE_BYTES))
+    reader.tell(("a", b"x" * LINE_CHARS))
     reader.tell(("a", b"yz"))
     reader.tell(("a", b"rest\n"))
     told = await next_lines(reader)
-    assert told.lines == ("x" * LINE_BYTES + "yz", "rest")
+    assert told.lines == ("x" * LINE_CHARS + "yz", "rest")
 
 
 async def test_what_is_no_text_is_marked() -> None:
