@@ -37,7 +37,7 @@ QUEUE = 8192
 BATCH = 512
 
 #: Seconds in which requests gather, so that many cost one write.
-LINGER = 0.03
+LINGER = 0.1
 
 #: Seconds after which a store that failed is tried again.
 RETRY = 5.0

@@ -34,9 +34,9 @@ CHUNK = 1000
 _PATIENCE = 2.0
 
 
-#: How many rows are added by one statement, which costs a third of as many statements.  Each of
-#: their values is a variable of it, of which an old SQLite has 999.
-_AT_ONCE = 32
+#: How many rows a statement adds.  After each the event loop may take its lock back, which costs
+#: more than a row.  Every value is a variable, of which an old SQLite has 999 in a statement.
+_AT_ONCE = (32, 16, 8, 4, 2, 1)
 
 
 class _Insert:
@@ -44,17 +44,17 @@ class _Insert:
 
     def __init__(self, table: str, columns: Sequence[str]) -> None:
         marks = f"({', '.join('?' * len(columns))})"
-        self._one = f"INSERT INTO {table} ({', '.join(columns)}) VALUES {marks}"
-        self._many = self._one + f", {marks}" * (_AT_ONCE - 1)
+        into = f"INSERT INTO {table} ({', '.join(columns)}) VALUES"
+        self._statements = {n: f"{into} {', '.join([marks] * n)}" for n in _AT_ONCE}
 
     def add(self, connection: sqlite3.Connection, rows: Sequence[Sequence[Value]]) -> None:
         """Add ``rows``, in their order."""
-        for at in range(0, len(rows), _AT_ONCE):
-            some = rows[at : at + _AT_ONCE]
-            if len(some) == _AT_ONCE:
-                connection.execute(self._many, [*chain.from_iterable(some)])
-            else:
-                connection.executemany(self._one, some)
+        at = 0
+        for number, statement in self._statements.items():
+            while len(rows) - at >= number:
+                values = [*chain.from_iterable(rows[at : at + number])]
+                connection.execute(statement, values)
+                at += number
 
 
 _PEERS = _Insert("activity", PEER_COLUMNS[1:])
