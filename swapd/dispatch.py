@@ -14,9 +14,10 @@ from typing import TypeAlias
 
 from swapd.config.peers import PeerModel
 from swapd.config.selectors import Target
+from swapd.cuttable import Cuttable
 from swapd.errors import UpstreamFailed, UpstreamTooSlow, UpstreamUnreachable
 from swapd.ids import Generation, ModelId
-from swapd.leases import Gate, Lease
+from swapd.leases import Lease, error_of
 from swapd.policy import refusals
 from swapd.supervisor import Supervisor
 from swapd.upstream.exchange import Downstream, ProxiedRequest, relay
@@ -44,13 +45,14 @@ class Dispatch:
         self._supervisor = supervisor
         self._pools = pools
         self._peers = peers
-        self._at_peers: set[Gate] = set()
+        self._at_peers: set[Cuttable] = set()
 
     async def send(
         self,
         request: ProxiedRequest,
         target: Target,
         downstream: Downstream,
+        around: Cuttable,
         *,
         admitted: Callable[[], None],
         waits_again: Callable[[], None] = lambda: None,
@@ -61,6 +63,7 @@ class Dispatch:
           request: What is sent.
           target: The model that serves it.
           downstream: Where the answer goes.
+          around: The block that ends with this; it is cut when the model is unloaded meanwhile.
           admitted: Called when the wait for the model is over; again if there is another wait.
           waits_again: Called when another wait begins (rule 1).
 
@@ -73,10 +76,14 @@ class Dispatch:
         if isinstance(target, PeerModel):
             admitted()
             sending = partial(self._peers.relay, target.peer, request, downstream)
-            await self._ask_peer(target, sending)
+            await self._ask_peer(target, sending, around)
         else:
             await self._ask(
-                target, lambda pool: relay(request, pool, downstream), admitted, waits_again
+                target,
+                lambda pool: relay(request, pool, downstream),
+                around,
+                admitted,
+                waits_again,
             )
 
     async def connect(
@@ -84,6 +91,7 @@ class Dispatch:
         handshake: Handshake,
         target: Target,
         websocket: Websocket,
+        around: Cuttable,
         *,
         admitted: Callable[[], None],
         waits_again: Callable[[], None] = lambda: None,
@@ -95,11 +103,12 @@ class Dispatch:
         if isinstance(target, PeerModel):
             admitted()
             opening = partial(self._peers.tunnel, target.peer, handshake, websocket)
-            await self._ask_peer(target, opening)
+            await self._ask_peer(target, opening, around)
         else:
             await self._ask(
                 target,
                 lambda pool: tunnel(handshake, pool.origin, websocket),
+                around,
                 admitted,
                 waits_again,
             )
@@ -121,44 +130,43 @@ class Dispatch:
         self,
         model: ModelId,
         exchange: _Exchange,
+        around: Cuttable,
         admitted: Callable[[], None],
         waits_again: Callable[[], None],
     ) -> None:
         try:
-            await self._ask_process(model, exchange, admitted)
+            await self._ask_process(model, exchange, around, admitted)
         except UpstreamUnreachable as error:
             reason = str(error).partition("\n")[0]
             _log.warning("%s; the request is given to the next process", reason)
             waits_again()
-            await self._ask_process(model, exchange, admitted)
+            await self._ask_process(model, exchange, around, admitted)
 
     async def _ask_process(
-        self, model: ModelId, exchange: _Exchange, admitted: Callable[[], None]
+        self, model: ModelId, exchange: _Exchange, around: Cuttable, admitted: Callable[[], None]
     ) -> None:
-        async with self._supervisor.lease(model) as lease:
+        async with self._supervisor.lease(model, around) as lease:
             admitted()
             try:
                 await exchange(self._pools.of(lease.model, lease.generation))
             except UpstreamFailed as error:
                 raise await _explained(error, lease) from error
 
-    async def _ask_peer(self, model: PeerModel, exchange: Callable[[], Awaitable[None]]) -> None:
-        gate = Gate()
-        self._at_peers.add(gate)
+    async def _ask_peer(
+        self, model: PeerModel, exchange: Callable[[], Awaitable[None]], around: Cuttable
+    ) -> None:
+        self._at_peers.add(around)
         try:
-            with gate.scope:
-                await exchange()
-            if gate.scope.cancelled_caught:
-                gate.check()
+            await exchange()
         except UpstreamFailed as error:
             raise type(error)(f"peer {model.peer}: {error}") from error
         finally:
-            self._at_peers.discard(gate)
+            self._at_peers.discard(around)
 
     def end_requests(self) -> None:
         """Cut what peers serve, with the word that swapd is ending."""
-        for gate in self._at_peers:
-            gate.shut(refusals.shutting_down())
+        for around in self._at_peers:
+            around.cut(error_of(refusals.shutting_down()))
 
 
 async def _explained(error: UpstreamFailed, lease: Lease) -> UpstreamFailed:

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 import trio
 
+from swapd.cuttable import Cuttable
 from swapd.errors import ModelTooSlow, ModelUnavailable, RequestError, TooManyRequests
 from swapd.ids import Generation, ModelId, Ticket
 from swapd.policy.effects import Refusal, RefusalKind
@@ -42,10 +43,10 @@ class Lease(NamedTuple):
 class Gate:
     """The answer to one ticket: the supervisor gives it, one task awaits it."""
 
-    __slots__ = ("_is_answered", "_news", "_refusal", "end", "generation", "scope")
+    __slots__ = ("_behind", "_is_answered", "_news", "_refusal", "end", "generation")
 
     def __init__(self) -> None:
-        self.scope = trio.CancelScope()  # around whatever is done behind the gate
+        self._behind: Cuttable | None = None
         self._is_answered = False
         self._news: trio.Event | None = None  # if anybody waits for it
         self._refusal: Refusal | None = None
@@ -67,7 +68,8 @@ class Gate:
         """Refuse who waits; cut who has passed."""
         self._refusal = refusal
         self.complete()
-        self.scope.cancel(reason=refusal.message)
+        if self._behind is not None:
+            self._behind.cut(error_of(refusal))
 
     async def wait(self) -> None:
         """Wait for the answer.
@@ -82,10 +84,14 @@ class Gate:
             await self._news.wait()
         self.check()
 
+    def watch(self, block: Cuttable) -> None:
+        """Have ``block``, which is behind the gate, cut when that is shut."""
+        self._behind = block
+
     def check(self) -> None:
         """Raise what the gate was shut with, if it was."""
         if self._refusal is not None:
-            raise _as_error(self._refusal)
+            raise error_of(self._refusal)
 
 
 class Office(Protocol):
@@ -101,23 +107,24 @@ class Office(Protocol):
 class Hold:
     """Holds a model ready for the length of the block; see ``Supervisor.lease``."""
 
-    __slots__ = ("_gate", "_model", "_office", "_ticket")
+    __slots__ = ("_around", "_gate", "_model", "_office", "_ticket")
 
-    def __init__(self, office: Office, model: ModelId) -> None:
+    def __init__(self, office: Office, model: ModelId, around: Cuttable) -> None:
         """Ask nothing yet."""
         self._office = office
         self._model = model
+        self._around = around
 
     async def __aenter__(self) -> Lease:
         self._ticket, gate = self._office.arrive(self._model)
         self._gate = gate
         try:
             await gate.wait()
+            gate.watch(self._around)
         except BaseException:
             self._office.leave(self._ticket)
             raise
         assert gate.end is not None  # it was opened
-        gate.scope.__enter__()
         return Lease(self._model, gate.generation, gate.end)
 
     async def __aexit__(
@@ -125,20 +132,16 @@ class Hold:
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
-    ) -> bool:
-        scope = self._gate.scope
+    ) -> None:
         try:
-            was_cut = scope.__exit__(kind, error, trace)
-            # A block that was done before it could be cut has not failed.  Of one that was not,
-            # the unload is the cause, not what it broke.
-            if scope.cancelled_caught or isinstance(error, RequestError):
-                self._gate.check()
-            return was_cut
+            if isinstance(error, RequestError):
+                self._gate.check()  # the unload is the cause, not what it broke
         finally:
             self._office.leave(self._ticket)
 
 
-def _as_error(refusal: Refusal) -> RequestError:
+def error_of(refusal: Refusal) -> RequestError:
+    """Return how whoever is refused learns of it."""
     match refusal.kind:
         case RefusalKind.UNAVAILABLE:
             return ModelUnavailable(refusal.message, retry_after=refusal.retry_after)

@@ -16,6 +16,7 @@ from typing import NoReturn, assert_never
 
 import trio
 
+from swapd.cuttable import Cuttable
 from swapd.errors import ModelUnavailable
 from swapd.ids import ModelId, Ticket
 from swapd.leases import End, Gate, Hold
@@ -208,17 +209,17 @@ class Supervisor:
 
     # -- what the floors above ask -----------------------------------------------------
 
-    def lease(self, model: ModelId) -> Hold:
-        """Hold ``model`` ready for the length of the block.
+    def lease(self, model: ModelId, around: Cuttable) -> Hold:
+        """Hold ``model`` ready for the length of the block, which must be ``around``'s last part.
 
-        The block is cancelled when the owner unloads the model meanwhile.
+        That is cut when the owner unloads the model meanwhile.
 
         Raises:
           ModelUnavailable: If the model could not be started, or was unloaded; also instead
             of a RequestError that the block raised, where it was unloaded under it.
           TooManyRequests: If the model is at its limit.
         """
-        return Hold(self, model)
+        return Hold(self, model, around)
 
     def arrive(self, model: ModelId) -> tuple[Ticket, Gate]:
         """Have a request for ``model`` wait at a gate, until ``leave``, which must follow."""

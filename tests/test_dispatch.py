@@ -11,6 +11,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from swapd.config.peers import PeerModel
+from swapd.cuttable import Cuttable
 from swapd.dispatch import OBITUARY, Dispatch
 from swapd.errors import ModelUnavailable, UpstreamFailed, UpstreamTooSlow, UpstreamUnreachable
 from swapd.ids import Generation, ModelId
@@ -98,9 +99,15 @@ class Client:
 
 async def send(world: World, server: Server, client: Client) -> None:
     dispatch = Dispatch(world.supervisor, cast(Pools, server), Peers({}))
-    await dispatch.send(
-        REQUEST, A, client, admitted=client.note_admitted, waits_again=client.note_wait
-    )
+    with Cuttable() as around:
+        await dispatch.send(
+            REQUEST,
+            A,
+            client,
+            around,
+            admitted=client.note_admitted,
+            waits_again=client.note_wait,
+        )
 
 
 def only_of(fates: Mapping[int, Exception]) -> Fate:
@@ -206,10 +213,9 @@ async def test_what_a_peer_serves_can_be_cut_and_is_told_why(
 
     async def ask() -> None:
         client = Client()
-        with pytest.raises(ModelUnavailable) as refused:
-            await dispatch.send(
-                REQUEST, PeerModel("there", "m"), client, admitted=client.note_admitted
-            )
+        there = PeerModel("there", "m")
+        with pytest.raises(ModelUnavailable) as refused, Cuttable() as around:
+            await dispatch.send(REQUEST, there, client, around, admitted=client.note_admitted)
         refusals.append(str(refused.value))
 
     async with trio.open_nursery() as asking:

@@ -42,7 +42,7 @@ async def test_six_requests_for_three_models_cost_three_starts(
     served: list[ModelId] = []
 
     async def use(model: ModelId) -> None:
-        async with world.supervisor.lease(model):
+        async with world.lease(model):
             served.append(model)
             await trio.sleep(1)
 
@@ -240,7 +240,7 @@ async def test_whoever_is_served_can_learn_what_the_process_died_of(
     world = await open_world(nursery, A)
     world.servers[A].exit_after = 5
     world.servers[A].says = b"out of memory\n"
-    async with world.supervisor.lease(A) as lease:
+    async with world.lease(A) as lease:
         assert await lease.cause_of_death(patience=4) is None
         assert await lease.cause_of_death(patience=3) == "exited with code 1"
         words = "exited with code 1; its last words:\nout of memory"
@@ -253,10 +253,10 @@ async def test_each_life_has_a_cause_of_death_of_its_own(
     world = await open_world(nursery, A)
     world.servers[A].exit_after = 10
     world.servers[A].says = b"first\n"
-    async with world.supervisor.lease(A) as first:
+    async with world.lease(A) as first:
         await first.end.came.wait()
         world.servers[A].says = b"second\n"
-        async with world.supervisor.lease(A) as second:
+        async with world.lease(A) as second:
             assert (first.generation, second.generation) == (1, 2)
             assert await second.cause_of_death(patience=3) is None
             cause = await second.cause_of_death(patience=100)
@@ -288,7 +288,7 @@ async def test_the_unload_is_the_cause_whatever_it_broke(
     world = await open_world(nursery, A)
 
     async def break_when_cut() -> None:
-        async with world.supervisor.lease(A):
+        async with world.lease(A):
             try:
                 await trio.sleep_forever()
             finally:
@@ -309,12 +309,32 @@ async def test_a_block_that_is_done_is_not_failed_by_an_unload_that_comes_while_
     nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     world = await open_world(nursery, A)
-    async with world.supervisor.lease(A):
+    async with world.lease(A):
         nursery.start_soon(world.supervisor.unload, [A])
         with trio.CancelScope(shield=True):  # as the last send of an answer is
             await wait_all_tasks_blocked()
     await trio.sleep(6)
     assert world.states(A)[-1] == "stopped"
+
+
+async def test_an_unload_between_admission_and_the_block_is_an_unload(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A)
+    errors: list[str] = []
+
+    async def ask() -> None:
+        try:
+            await world.use(A, 1000)
+        except ModelUnavailable as error:
+            errors.append(str(error))
+
+    async with trio.open_nursery() as clients:
+        clients.start_soon(ask)
+        await trio.sleep(30)  # it is admitted in this very second
+        await world.supervisor.unload([A])
+    assert errors == ["a was unloaded"]
+    assert trio.current_time() < 100
 
 
 async def test_an_unload_of_several_stops_them_at_once(
@@ -515,8 +535,6 @@ async def test_a_gate_that_is_shut_already_refuses_at_once(
     with trio.fail_after(1):
         with pytest.raises(error, match="not now") as refused:
             await gate.wait()
-        with gate.scope:
-            await trio.sleep_forever()
     assert refused.value.retry_after == 7.5
     assert trio.current_time() == 0
 
@@ -535,7 +553,7 @@ async def test_a_request_to_a_ready_model_passes_without_a_switch_of_tasks(
         others.append(1)
 
     nursery.start_soon(run)
-    async with world.supervisor.lease(A):
+    async with world.lease(A):
         assert world.supervisor.view(A).in_flight == 1
     assert world.supervisor.view(A).in_flight == 0
     assert others == []
@@ -559,7 +577,7 @@ async def test_a_cancelled_request_to_a_ready_model_is_not_served_and_leaves_no_
     await world.use(A)
     with trio.CancelScope() as scope:
         scope.cancel(reason="its client has left")
-        async with world.supervisor.lease(A):
+        async with world.lease(A):
             pytest.fail("it was served")
     assert scope.cancelled_caught
     assert world.supervisor.view(A).in_flight == 0

@@ -13,10 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import TracebackType
 
-import trio
-
+from swapd.cuttable import Cuttable
 from swapd.errors import RequestCancelled
 from swapd.telemetry.feed import Feed
 
@@ -78,7 +76,7 @@ class InFlight:
     status: int = 0
     answer_headers: Sequence[Header] = ()
     bytes_sent: int = 0
-    _scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    _block: Cuttable = field(default_factory=Cuttable)
     _at_cancel: Callable[[], None] | None = None
 
     def admitted(self) -> None:
@@ -100,7 +98,7 @@ class InFlight:
         if self._news:
             self._news.tell((step, self))
 
-    def cancellable(self, at_cancel: Callable[[], None] | None = None) -> _Cancellable:
+    def cancellable(self, at_cancel: Callable[[], None] | None = None) -> Cuttable:
         """Let it be cancelled while it is in the block, or end it there if it was before.
 
         ``at_cancel`` is called at the moment when that happens.
@@ -109,36 +107,14 @@ class InFlight:
           RequestCancelled: It was cancelled, and the block did not come to its end.
         """
         self._at_cancel = at_cancel
-        return _Cancellable(self._scope, self.model)
+        return self._block
 
     def cancel(self) -> None:
         """Have it end now, with the word that it was cancelled.  Once is enough."""
-        if not self._scope.cancel_called:
-            self._scope.cancel(reason="cancelled by hand")
+        if not self._block.is_cut:
+            self._block.cut(RequestCancelled(f"the request to {self.model} was cancelled by hand"))
             if self._at_cancel is not None:
                 self._at_cancel()
-
-
-class _Cancellable:
-    __slots__ = ("_model", "_scope")
-
-    def __init__(self, scope: trio.CancelScope, model: str) -> None:
-        self._scope = scope
-        self._model = model
-
-    def __enter__(self) -> None:
-        self._scope.__enter__()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> bool:
-        was_cut = self._scope.__exit__(kind, error, trace)
-        if self._scope.cancelled_caught:
-            raise RequestCancelled(f"the request to {self._model} was cancelled by hand")
-        return was_cut
 
 
 class Requests:

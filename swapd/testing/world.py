@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import trio
 from trio.testing import MockClock
 
 from swapd.config.schema import Group
+from swapd.cuttable import Cuttable
 from swapd.ids import ModelId
+from swapd.leases import Lease
 from swapd.policy.eviction import GroupEviction
 from swapd.policy.life import Reason, Transition
 from swapd.policy.scheduler import Scheduler
@@ -60,8 +63,15 @@ class World:
 
     async def use(self, model: ModelId, seconds: float = 0.0) -> None:
         """Hold ``model`` for so long."""
-        async with self.supervisor.lease(model):
+        async with self.lease(model):
             await trio.sleep(seconds)
+
+    @asynccontextmanager
+    async def lease(self, model: ModelId) -> AsyncIterator[Lease]:
+        """Hold ``model`` for the length of the block."""
+        with Cuttable() as around:
+            async with self.supervisor.lease(model, around) as lease:
+                yield lease
 
     def states(self, model: ModelId) -> list[str]:
         """Return the states that ``model`` has come through."""

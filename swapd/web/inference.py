@@ -73,9 +73,14 @@ class Inference:
             way = self._loading.way(scope, client, asked, found.target, waits)
             async with way as (downstream, (admitted, waits_again)):
                 tapped = meter.tap(request, downstream)
-                with tracked.cancellable(client.hang_up_soon):
+                with tracked.cancellable(client.hang_up_soon) as around:
                     await services.dispatch.send(
-                        request, found.target, tapped, admitted=admitted, waits_again=waits_again
+                        request,
+                        found.target,
+                        tapped,
+                        around,
+                        admitted=admitted,
+                        waits_again=waits_again,
                     )
 
     async def _read(self, scope: HTTPScope, client: Client) -> ModelRequest:

@@ -93,11 +93,12 @@ class Passthrough:
             )
             meter.track(tracked, place.target)
             tapped = meter.tap(request, client)
-            with tracked.cancellable(client.hang_up_soon):
+            with tracked.cancellable(client.hang_up_soon) as around:
                 await services.dispatch.send(
                     request,
                     place.target,
                     tapped,
+                    around,
                     admitted=meter.admitted,
                     waits_again=meter.waits_again,
                 )

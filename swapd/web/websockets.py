@@ -120,11 +120,12 @@ class Websockets:
             headers=list(scope["headers"]),
             is_websocket=True,
         )
-        with tracking as tracked, tracked.cancellable():
+        with tracking as tracked, tracked.cancellable() as around:
             await services.dispatch.connect(
                 handshake,
                 place.target,
                 client,
+                around,
                 admitted=tracked.admitted,
                 waits_again=tracked.waits_again,
             )

@@ -12,6 +12,7 @@ import trio
 
 from swapd.config.load import parse
 from swapd.config.schema import Config
+from swapd.cuttable import Cuttable
 from swapd.errors import ModelUnavailable
 from swapd.ids import Generation, ModelId
 from swapd.leases import End, Lease
@@ -67,7 +68,7 @@ class ReadyModels:
         self.loaded.append(model)
 
     @asynccontextmanager
-    async def lease(self, model: ModelId) -> AsyncIterator[Lease]:
+    async def lease(self, model: ModelId, around: Cuttable) -> AsyncIterator[Lease]:
         self.leases += 1
         try:
             await self.held.wait()
