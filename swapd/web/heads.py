@@ -86,7 +86,7 @@ class StrictConnection(h11.Connection):
             self._is_chunked = (b"transfer-encoding", b"chunked") in event.headers
             self.fault = _fault_of_head(self._taken_of(received)) or _fault_of(event)
         elif isinstance(event, h11.EndOfMessage):
-            self.fault = _fault_of_lines(self._taken_of(received))
+            self.fault = _fault_of_end(self._taken_of(received))
         elif is_head:
             self.fault = _fault_of_size(received)
         if self.fault is not None:
@@ -125,6 +125,12 @@ def _fault_of_size(head: bytes) -> Problem | None:
 def _fault_of_head(head: bytes) -> Problem | None:
     too_many = _TOO_MANY if head.count(b"\n") - 2 > limits.FIELDS else None
     return _fault_of_size(head) or _fault_of_lines(head) or too_many
+
+
+def _fault_of_end(taken: bytes) -> Problem | None:
+    """Tell what is wrong with the end of a chunked body, of which ``taken`` was read at last."""
+    # The line end of the last chunk may have come in two halves, of which the first is read.
+    return _fault_of_lines(taken if taken == b"\n" else taken.removeprefix(b"\n"))
 
 
 def _fault_of_lines(lines: bytes) -> Problem | None:

@@ -7,11 +7,13 @@ import logging
 import random
 from collections.abc import Iterator
 
+import h11
 import pytest
 import trio
 from hypercorn.typing import HTTPScope
 
 from swapd.web.client import Client
+from swapd.web.heads import StrictConnection
 from tests.upstream.asking import OK
 from tests.upstream.scripted import Connection
 from tests.web.floor import floor
@@ -177,6 +179,40 @@ async def test_a_chunk_is_as_long_as_it_says_and_hides_nothing(overflowing: byte
         await client.send_eof()
         assert (await rest(client)).startswith(b"HTTP/1.1 400 ")
     assert sizes == []
+
+
+_CHUNKED = (
+    b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    b"3\r\nabc\r\n2\r\nde\r\n0\r\na: b\r\n\r\n"
+)
+
+
+def read_in_two(sent: bytes, first: int) -> bytes:
+    """Return the body of what comes in two pieces, of which the first is so long."""
+    connection = StrictConnection(h11.SERVER)
+    body = b""
+    for piece in (sent[:first], sent[first:]):
+        if piece:
+            connection.receive_data(piece)
+        while (event := connection.next_event()) not in (h11.NEED_DATA, h11.PAUSED):
+            if isinstance(event, h11.Data):
+                body += event.data
+    assert connection.their_state is h11.DONE
+    return body
+
+
+@pytest.mark.parametrize("sent", [_CHUNKED, _CHUNKED.replace(b"a: b\r\n", b"")])
+def test_a_chunked_body_may_come_in_any_two_pieces(sent: bytes) -> None:
+    bodies = {read_in_two(sent, first) for first in range(1, len(sent))}
+    assert bodies == {b"abcde"}
+
+
+@pytest.mark.parametrize("bare", [b"0\r\n\n", b"0\n\r\n", b"0\r\na: b\n\r\n", b"0\r\na: b\r\n\n"])
+def test_a_chunked_body_ends_with_whole_line_ends_in_whatever_pieces(bare: bytes) -> None:
+    sent = _CHUNKED.replace(b"0\r\na: b\r\n\r\n", bare)
+    for first in range(1, len(sent)):
+        with pytest.raises(h11.RemoteProtocolError):
+            read_in_two(sent, first)
 
 
 # --- what is sent on
