@@ -140,6 +140,7 @@ def _logs(config: Config, form: str) -> Iterator[tuple[Logs, OwnLog]]:
     with Output(_STDOUT) as output:
         logs = Logs(config.logging.to_stdout, output.write)
         own_log = OwnLog(LogFormat(form), config, logs.say)
+        logs.hide = own_log.without_keys
         with own_log.installed():
             yield logs, own_log
 

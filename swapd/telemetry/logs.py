@@ -29,10 +29,20 @@ _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 class ModelLog(LogStream):
     """One model's merged stdout and stderr, over all its lives."""
 
-    def __init__(self, told: Callable[[bytes], None] = lambda _: None) -> None:
-        """Begin with an empty log; ``told`` is called with all that is added."""
+    def __init__(
+        self,
+        told: Callable[[bytes], None] = lambda _: None,
+        hide: Callable[[str], str] = lambda text: text,
+    ) -> None:
+        """Begin with an empty log.
+
+        Args:
+          told: Called with all that is added.
+          hide: Takes what nobody may read out of what becomes part of errors.
+        """
         super().__init__()
         self._told = told
+        self._hide = hide
         self._life = Ring(8 * LAST_BYTES)  # escapes and progress bars are cut out later
         self._is_amid_line = False
 
@@ -57,7 +67,7 @@ class ModelLog(LogStream):
         """
         text = _ESCAPES.sub("", self._life.read().decode(errors="replace"))
         lines = [_visible(line) for line in text.split("\n")]
-        words = "\n".join([line for line in lines if line][-LAST_LINES:])
+        words = self._hide("\n".join([line for line in lines if line][-LAST_LINES:]))
         return words.encode()[-LAST_BYTES:].decode(errors="ignore")
 
     def progress(self) -> str | None:
@@ -68,7 +78,8 @@ class ModelLog(LogStream):
         text = _ESCAPES.sub("", self._life.read().decode(errors="replace"))
         for line in reversed(re.split(r"[\r\n]+", text)):
             if _PERCENTAGE.search(line):
-                return _CONTROLS.sub("", line).strip()[:PROGRESS_CHARS].rstrip()
+                shown = self._hide(_CONTROLS.sub("", line).strip())
+                return shown[:PROGRESS_CHARS].rstrip()
         return None
 
 
@@ -109,6 +120,7 @@ class Logs:
       upstream: What the models say, all of them.
       everything: Both.
       news: Each piece as it comes, with its source: a model's ID, or ``proxy``.
+      hide: Takes what nobody may read out of the last words of models, which become part of errors.
     """
 
     def __init__(
@@ -122,12 +134,15 @@ class Logs:
         self._shows_proxy = to_stdout in {LogTo.PROXY, LogTo.BOTH}
         self._shows_upstream = to_stdout in {LogTo.UPSTREAM, LogTo.BOTH}
         self.news: Feed[tuple[str, bytes]] = Feed()
+        self.hide: Callable[[str], str] = lambda text: text
         self._models: dict[ModelId, ModelLog] = {}
 
     def of(self, model: ModelId) -> ModelLog:
         """Return the log of ``model``, which is empty before its first start."""
         if model not in self._models:
-            self._models[model] = ModelLog(lambda data: self._take(model, data))
+            self._models[model] = ModelLog(
+                lambda data: self._take(model, data), lambda text: self.hide(text)
+            )
         return self._models[model]
 
     def say(self, line: bytes) -> None:

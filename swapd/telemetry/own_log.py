@@ -105,11 +105,15 @@ class OwnLog:
         finally:
             root.removeHandler(self.handler)
 
-    def _take(self, lines: str) -> None:
+    def without_keys(self, text: str) -> str:
+        """Return ``text`` with ``***`` in place of every key of the configuration."""
         for secret in self._secrets:
-            if secret in lines:
-                lines = lines.replace(secret, "***")
-        data = lines.encode(errors="backslashreplace")
+            if secret in text:
+                text = text.replace(secret, "***")
+        return text
+
+    def _take(self, lines: str) -> None:
+        data = self.without_keys(lines).encode(errors="backslashreplace")
         if self._token is None or trio.lowlevel.in_trio_run():
             self._say(data)
             return

@@ -56,6 +56,16 @@ async def test_no_key_and_no_prompt_is_ever_logged(tmp_path: Path) -> None:
     assert "canary" not in said
 
 
+async def test_the_last_words_of_a_server_tell_no_key(tmp_path: Path) -> None:
+    models = {"bad": f"sh -c 'echo no such option: {KEY}; exit 3' ${{PORT}}"}
+    async with run_swapd(tmp_path, configuration(models, apiKeys=[KEY, "other-key"])) as swapd:
+        key = {"x_api_key": "other-key"}
+        refused = await ask(swapd, "/v1/chat/completions", {"model": "bad"}, **key)
+        assert refused.error.endswith("its last words:\nno such option: ***")
+        printed = await ask(swapd, "/logs/stream/bad?no-follow", **key)
+        assert printed.body.decode() == f"no such option: {KEY}\n"
+
+
 async def test_for_programs_every_line_is_an_object(tmp_path: Path) -> None:
     config = configuration({"m": fake("m")})
     async with run_swapd(tmp_path, config, "--log-format", "json") as swapd:

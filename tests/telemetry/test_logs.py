@@ -25,6 +25,20 @@ def last_words(*chunks: bytes) -> str:
     return log.last_words()
 
 
+def test_of_last_words_what_is_hidden_is_not_there_however_it_is_cut_up() -> None:
+    logs = Logs()
+    log = logs.of(ModelId("m"))
+    logs.hide = lambda text: text.replace("secret", "***")
+    log.write(b"bad option --api-key se")
+    log.write(b"cr\x1b[0met\n" + (LAST_BYTES - 10) * b"x" + b" secret\n")
+    words = log.last_words()
+    assert words.endswith("x ***")
+    assert "cret" not in words
+    assert b"secret" in log.history()
+    log.write(b"50% of secret\n")
+    assert log.progress() == "50% of ***"
+
+
 @pytest.mark.parametrize(
     ("said", "words"),
     [
