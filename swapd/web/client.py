@@ -14,7 +14,7 @@ from swapd.upstream.bodies.spool import Spool
 from swapd.web import limits
 from swapd.web.answer import Answer, Header, length_of
 from swapd.web.beside import Beside
-from swapd.web.request_log import settle_departure
+from swapd.web.request_log import blame, settle_departure
 
 #: Hypercorn frames an answer itself; what the upstream's hop used is not repeated.
 _FRAMING = frozenset({b"transfer-encoding", b"connection", b"keep-alive"})
@@ -154,7 +154,7 @@ class Client:
         """Note that the client has left, which matters before the end of the answer."""
         if not self._answer.complete:
             if not (self.is_endless and self.began):
-                settle_departure(self._answer.scope)
+                note_departure(self._answer)
             self._request.cancel(reason="client left")
 
     async def take(self, piece: bytes, *, more: bool) -> None:
@@ -174,6 +174,14 @@ class Client:
         self._body = refusal
         self._spool.discard()
         self._received.set()
+
+
+def note_departure(answer: Answer) -> None:
+    """Keep for the log that the client has left, or was sent away, before it had its answer."""
+    fault = answer.exchange and answer.exchange.fault
+    if fault:  # otherwise it is noted already
+        blame(answer.scope, fault.kind.status, fault.message)
+    settle_departure(answer.scope)
 
 
 def _takes_events(headers: Sequence[Header]) -> bool:

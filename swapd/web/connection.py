@@ -27,8 +27,7 @@ from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
 from swapd.web import access_log
 from swapd.web.answer import Answer, Mark, connection_of, unmarked
 from swapd.web.beside import Beside
-from swapd.web.client import Client
-from swapd.web.request_log import settle_departure
+from swapd.web.client import Client, note_departure
 from swapd.web.target import use_origin_form
 
 #: The largest body that Quart takes, which holds it in memory: its views want small ones.
@@ -91,7 +90,7 @@ class Connection(TrioASGIHTTPConnection):
                 if message["type"] == "http.disconnect":
                     if not answer.complete:
                         if not answer.began:  # the streams of views end in no other way
-                            settle_departure(answer.scope)
+                            note_departure(answer)
                         request.cancel(reason="client left")
                     await trio.sleep_forever()  # rule 1: whoever sends the answer ends this
                 return message

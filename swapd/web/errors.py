@@ -78,6 +78,9 @@ OTHER_HTTP = Kind(505, "invalid_request_error", "http_version_not_supported")
 #: What is said of a head or a body that does not come.
 LATE = Problem("the rest of the request did not come in time", TOO_SLOW)
 
+#: What is said of a body that ends before it is whole.
+CUT = Problem("the body of the request broke off", NOT_HTTP)
+
 #: What is said of a websocket that was never one.
 NO_HANDSHAKE = Problem(
     "this opens no websocket: Sec-WebSocket-Key and Sec-WebSocket-Version belong to it, and"

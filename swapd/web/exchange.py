@@ -24,7 +24,7 @@ from hypercorn.typing import (
     HTTPScope,
 )
 
-from swapd.web.errors import Header
+from swapd.web.errors import Header, Problem
 from swapd.web.plain_head import PlainHead
 
 #: Pieces of a body that may wait to be read, each of one receive.
@@ -82,6 +82,8 @@ class Exchange:
         self._state = _State.ASKED
         self._is_over = False
         self._is_left = False
+        #: For what the client was sent away, if it was.
+        self.fault: Problem | None = None
         self._inbox: deque[ASGIReceiveEvent] = deque()
         self._news: trio.Event | None = None
         self._room: trio.Event | None = None
@@ -114,8 +116,10 @@ class Exchange:
     def _has_no_room(self) -> bool:
         return len(self._inbox) >= _PIECES and not (self._is_left or self._is_over)
 
-    def leave(self) -> None:
-        """Note that the client has left.  Doing so again does nothing."""
+    def leave(self, fault: Problem | None = None) -> None:
+        """Note that the client has left, or is sent away for ``fault``.  Once; then do nothing."""
+        if not self._is_left:
+            self.fault = fault
         if self._listener is not None and not self._is_left:
             self._listener.left()
         self._is_left = True

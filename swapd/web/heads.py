@@ -13,6 +13,7 @@ import h11
 
 from swapd.web import limits
 from swapd.web.errors import (
+    CUT,
     HEAD_TOO_LARGE,
     NOT_HTTP,
     OTHER_HTTP,
@@ -46,6 +47,9 @@ _NO_HOST = Problem("the request has no Host, which HTTP/1.1 demands", NOT_HTTP)
 _TWO_HOSTS = Problem("the request has more than one Host", NOT_HTTP)
 _BROKEN_CHUNK = Problem("the body of the request does not keep to chunked coding", NOT_HTTP)
 _OTHER_HTTP = Problem("only HTTP/1.1 and HTTP/1.0 are spoken here", OTHER_HTTP)
+
+#: What the library says of a body that is not all there.
+_BROKE_OFF = "peer closed connection without sending complete message body"
 
 #: What is wrong with the name of the server, by the words of the library.
 _HOSTS = {
@@ -106,6 +110,8 @@ class StrictConnection(h11.Connection):
         """Tell what is wrong in better words than the library's, if we have any."""
         if error.error_status_hint != NOT_HTTP.status:
             return None
+        if head is None and str(error).startswith(_BROKE_OFF):
+            return CUT
         if head is None:
             return _BROKEN_CHUNK if self._is_chunked else None
         return WANTS_PLAIN if head.startswith(_TLS) else _HOSTS.get(str(error))

@@ -29,13 +29,14 @@ import trio
 from hypercorn.events import Closed, Event, RawData
 from hypercorn.protocol.events import StreamClosed
 from hypercorn.protocol.h11 import H11Protocol, H11WSConnection
+from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.typing import H11SendableEvent
 
 from swapd.web.errors import LATE, Problem, answer_of, unreadable
 from swapd.web.heads import StrictConnection, joined
-from swapd.web.request_log import note
+from swapd.web.request_log import blame, note
 from swapd.web.websocket_stream import WebsocketStream
 
 #: What comes then is nothing that is answered: after an error, or after the last request.
@@ -132,7 +133,10 @@ class Http1Protocol(H11Protocol):
 
     async def _send_error_response(self, status_code: int) -> None:
         problem = self._problem(status_code)
-        note("unreadable request", problem.kind.status, problem.message)
+        if isinstance(self.stream, HTTPStream):  # the line about that request tells it
+            blame(self.stream.scope, problem.kind.status, problem.message)
+        else:
+            note("unreadable request", problem.kind.status, problem.message)
         headers, body = answer_of(problem)
         head = h11.Response(status_code=problem.kind.status, headers=headers)
         events = (head, h11.Data(data=body), h11.EndOfMessage())

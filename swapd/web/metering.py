@@ -27,7 +27,7 @@ from swapd.upstream.exchange import Downstream, ProxiedRequest
 from swapd.web.auth import Keys
 from swapd.web.errors import BUG, Header, problem_of
 from swapd.web.redaction import is_secret
-from swapd.web.request_log import CLIENT_LEFT, forget_departure
+from swapd.web.request_log import departure, forget_departure
 from swapd.web.routes import is_metered
 from swapd.web.services import Services
 
@@ -136,7 +136,7 @@ class Meter:
         if self._reading is not None and self._reading.is_over():
             forget_departure(self._scope)
         else:
-            self.fail(CLIENT_LEFT, "its client has left")
+            self.fail(*departure(self._scope))
 
     def finish(self) -> None:
         """Tell of the request, which is over."""

@@ -15,7 +15,7 @@ from typing import Protocol
 import trio
 from hypercorn.events import Closed, Event, RawData
 
-from swapd.web.errors import LATE, Problem, unreadable
+from swapd.web.errors import CUT, LATE, Problem
 from swapd.web.exchange import Exchange
 from swapd.web.http1 import Http1Protocol, Owed
 from swapd.web.plain_head import PlainHead, read
@@ -108,7 +108,7 @@ class PlainHttp1:
     async def _take(self, data: bytes) -> None:
         if not data:
             if self.owed is Owed.BODY:
-                await self._fail(unreadable(400))
+                await self._fail(CUT)
             return
         if self._is_closing:
             return  # nobody will read it
@@ -146,7 +146,7 @@ class PlainHttp1:
         exchange, self._exchange = self._exchange, None
         self._is_closing = self._has_failed = True
         if exchange is not None:
-            exchange.leave()
+            exchange.leave(None if exchange.is_answered else problem)
             if not exchange.is_answered:
                 await self._line.put(unasked(problem))
         await self._line.close()

@@ -29,6 +29,7 @@ ID_HEADER = b"x-request-id"
 #: Where the scope of a request keeps what is told here.
 _OUTCOME = "swapd.outcome"
 _ID = "swapd.request_id"
+_FAULT = "swapd.fault"
 
 #: The IDs that are taken from clients.
 _SANE = re.compile(rb"[A-Za-z0-9._~:+/=@,-]{1,128}")
@@ -42,6 +43,9 @@ class Outcome(NamedTuple):
 
     status: int
     why: str
+
+
+_LEFT = Outcome(CLIENT_LEFT, "its client has left")
 
 
 def asked(scope: HTTPScope | WebsocketScope) -> str:
@@ -72,9 +76,19 @@ def settle(scope: HTTPScope | WebsocketScope, status: int, why: str) -> None:
     _kept(scope)[_OUTCOME] = Outcome(status, _shown(line))
 
 
+def blame(scope: HTTPScope | WebsocketScope, status: int, why: str) -> None:
+    """Keep that the request breaks off for ``why``, which its client is told by ``status``."""
+    _kept(scope)[_FAULT] = Outcome(status, why)
+
+
+def departure(scope: HTTPScope | WebsocketScope) -> Outcome:
+    """Return what it comes to that nothing more is to be had of the client."""
+    return cast(Outcome, _kept(scope).get(_FAULT, _LEFT))
+
+
 def settle_departure(scope: HTTPScope | WebsocketScope) -> None:
-    """Keep for the log that the client has left before it had its answer."""
-    settle(scope, CLIENT_LEFT, "its client has left")
+    """Keep for the log that the client has left before it had its answer, or was sent away."""
+    settle(scope, *departure(scope))
 
 
 def forget_departure(scope: HTTPScope | WebsocketScope) -> None:

@@ -7,11 +7,14 @@ import re
 
 import pytest
 import trio
+from hypercorn.typing import HTTPScope
 
 from swapd.errors import ModelUnavailable
+from swapd.web.client import Client
+from swapd.web.limits import Patience
 from tests.upstream.scripted import Connection
-from tests.web.floor import Floor, chat, floor, get
-from tests.web.raw import OPEN_WEBSOCKET, WAYS_TO_LEAVE
+from tests.web.floor import Floor, Reply, chat, floor, get
+from tests.web.raw import OPEN_WEBSOCKET, WAYS_TO_LEAVE, answering, request, rest, serving
 
 
 @pytest.fixture
@@ -123,3 +126,64 @@ async def test_what_a_client_says_cannot_control_the_terminal_that_shows_the_log
     async with floor() as web:
         await web.ask(asked)
     assert ends(log) == [noted]
+
+
+CHUNKED = b"transfer-encoding: chunked\r\ncontent-type: application/json\r\n"
+
+#: Uploads that break, and what their clients are told.
+BROKEN = {
+    "bad chunk": (CHUNKED, b"5\r\nhello\r\nnonsense\r\n", "does not keep to chunked coding"),
+    "cut amid chunks": (CHUNKED, b"5\r\nhel", "the body of the request broke off"),
+    "cut amid a length": (b"content-length: 9\r\n", b"hel", "the body of the request broke off"),
+}
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/upstream/m/v1/chat/completions"])
+@pytest.mark.parametrize("kind", BROKEN)
+async def test_all_agree_on_what_came_of_an_upload_that_broke(
+    log: pytest.LogCaptureFixture, path: str, kind: str
+) -> None:
+    head, sent, why = BROKEN[kind]
+    async with floor() as web, await web.served.connect() as client:
+        await client.send_all(request(path, head=head + b"x-request-id: r-7\r\n", method=b"POST"))
+        await client.send_all(sent)
+        if kind != "bad chunk":
+            await client.send_eof()
+        reply = Reply(await rest(client))
+        while not web.finished:  # noqa: ASYNC110  nobody tells of that
+            await trio.sleep(0.001)
+        (finished,) = web.finished
+    assert (reply.status, reply.error["code"]) == (400, "bad_request")
+    assert why in reply.error["message"]
+    assert ends(log) == [f"POST {path}: 400, {reply.error['message']}"]
+    assert (finished.status, finished.error) == (400, reply.error["message"])
+    assert log.messages[0].endswith(f" r-7: {reply.error['message']}")
+    assert len(log.messages) == 1, "and it is told once"
+
+
+async def test_an_upload_that_breaks_on_its_way_to_a_view_is_told_as_what_it_is(
+    log: pytest.LogCaptureFixture,
+) -> None:
+    async with floor() as web, await web.served.connect() as client:
+        head = b"content-length: 9\r\n"
+        await client.send_all(request("/api/profiles/active", head=head, method=b"PUT") + b"hel")
+        await client.send_eof()
+        reply = Reply(await rest(client))
+    assert reply.status == 400
+    assert ends(log) == ["PUT /api/profiles/active: 400, the body of the request broke off"]
+
+
+async def test_a_body_that_does_not_come_is_told_as_too_late(
+    log: pytest.LogCaptureFixture,
+) -> None:
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        await client.body()
+
+    patience = Patience(body=0.05)
+    async with (
+        serving(answering(relay), patience=patience) as served,
+        await served.connect() as client,
+    ):
+        await client.send_all(request("/", head=b"content-length: 9\r\n", method=b"POST") + b"hel")
+        assert Reply(await rest(client)).status == 408
+    assert ends(log) == ["POST /: 408, the rest of the request did not come in time"]
