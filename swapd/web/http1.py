@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from enum import Enum, auto
+from functools import partial
 from typing import Any
 
 import h11
@@ -61,10 +62,10 @@ class Http1Protocol(H11Protocol):
     def __init__(self, *args: Any) -> None:
         """Take what Hypercorn's own takes."""
         super().__init__(*args)
-        self.connection = StrictConnection(
+        self.connection = http = StrictConnection(
             h11.SERVER, max_incomplete_event_size=self.config.h11_max_incomplete_size
         )
-        self._pass_on, self.send = self.send, self._send
+        self.send = partial(_pass_on, self.send, http)  # it must not know us, nor we ourselves
         self._is_late = False
         self._is_faulty = False
 
@@ -101,11 +102,6 @@ class Http1Protocol(H11Protocol):
         if isinstance(self.stream, WebsocketStream) and self.stream.is_faulty:
             self._is_faulty = True
             await self.stream_send(StreamClosed(stream_id=self.stream.stream_id))
-
-    async def _send(self, event: Event) -> None:
-        if isinstance(event, Closed) and isinstance(self.connection, StrictConnection):
-            self.connection.is_over = True  # rule 7
-        await self._pass_on(event)
 
     def _is_past_reading(self) -> bool:
         http = self.connection
@@ -153,6 +149,14 @@ class Http1Protocol(H11Protocol):
             return LATE
         fault = self.connection.fault if isinstance(self.connection, StrictConnection) else None
         return fault or unreadable(status_code)
+
+
+async def _pass_on(
+    send: Callable[[Event], Awaitable[None]], http: StrictConnection, event: Event
+) -> None:
+    if isinstance(event, Closed):
+        http.is_over = True  # rule 7
+    await send(event)
 
 
 class Tasks(TaskGroup):
