@@ -298,7 +298,8 @@ class LiveConnection(TCPServer):
     async def _close(self) -> None:
         with trio.move_on_after(limits.GOODBYE), suppress(trio.ClosedResourceError):
             await super()._close()  # rule 5
-        await trio.aclose_forcefully(self._transport)
+        if self.fileno() >= 0:
+            await trio.aclose_forcefully(self._transport)
 
 
 class _NoTask(TrioSingleTask):
