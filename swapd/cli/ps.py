@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from swapd.cli.asking import as_json, run, with_server
+from swapd.cli.columns import columns, fitting
 
 if TYPE_CHECKING:
     from swapd.cli.client import Client
@@ -32,7 +33,7 @@ def ps(url: str, api_key: str | None, as_json: bool) -> None:
             return
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
         for line in _lines(snapshot):
-            click.echo(line[:width])
+            click.echo(line if width is None else fitting(line, width))
 
     run(show, url, api_key)
 
@@ -50,7 +51,6 @@ def _lines(snapshot: Snapshot) -> list[str]:
 
     from swapd.cli.board import by_weight
     from swapd.cli.cells import MODEL_HEAD, PLACE_HEAD, model_cells, place_cells
-    from swapd.cli.columns import columns
 
     if not snapshot.models:
         return ["no models"]
