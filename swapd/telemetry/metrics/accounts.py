@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, ProcessCollector
 from swapd.policy.life import ModelState, Reason, Transition
 from swapd.telemetry.finished import Finished
 from swapd.telemetry.metrics.families import Families
+from swapd.telemetry.usage.usage import UNKNOWN
 
 #: Upper bounds in seconds.
 LOAD_BUCKETS = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600)
@@ -40,7 +41,6 @@ class Accounts:
         """Count nothing yet; ``clock`` gives seconds."""
         self.registry = CollectorRegistry()
         self._clock = clock
-        self._families = Families(self.registry)
         self._names: frozenset[str] = frozenset()
         self._routes: set[str] = set()
         self._loading: dict[str, float] = {}
@@ -51,6 +51,7 @@ class Accounts:
             registry=self.registry,
         )
         ProcessCollector(registry=self.registry)
+        self._families = Families(self.registry)
         self._declare()
 
     def _declare(self) -> None:
@@ -137,6 +138,8 @@ class Accounts:
 
     def _count_tokens(self, model: str, finished: Finished) -> None:
         usage = finished.usage
+        if usage is UNKNOWN:
+            return
         for kind, tokens in (
             ("prompt", usage.prompt),
             ("cached", usage.cached),
