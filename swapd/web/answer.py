@@ -42,7 +42,8 @@ class Answer:
         self.scope = scope
         self._send = send
         self._mark = mark
-        self._connection = connection_of(scope)
+        #: The one on which it goes, if that is a real one.
+        self.connection = connection_of(scope)
         #: Its exchange on the fast transport.
         self.exchange = exchange_of(scope)
         self._owed: int | None = None
@@ -79,10 +80,10 @@ class Answer:
         """Send a piece of the body, which is the last unless there is ``more``."""
         await trio.lowlevel.checkpoint_if_cancelled()
         self._note_body(len(data), more)
-        if self.complete and self._connection is not None:
+        if self.complete and self.connection is not None:
             # Its client may leave; its handler may still finish.  After this send the next
             # request may have begun already.
-            self._connection.busy = False
+            self.connection.busy = False
         if self.exchange is not None:
             await self.exchange.write(data, more=more)
         else:
@@ -114,8 +115,8 @@ class Answer:
 
     def reset(self) -> None:
         """Cut the connection, whatever is being sent on it."""
-        if self._connection is not None:
-            self._connection.reset()
+        if self.connection is not None:
+            self.connection.reset()
 
     def break_off(self) -> None:
         """Let nobody take what was sent for a whole answer; a complete one stays whole.

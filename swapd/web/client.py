@@ -162,10 +162,10 @@ class Client:
         if self._received.is_set():
             return  # what still comes of a body that was refused
         try:
-            await self._spool.take(piece)
             if more:
+                await self._spool.take(piece)
                 return
-            self._body = await self._spool.finish()
+            self._body = await self._spool.finish(piece)
         except RequestError as refusal:
             self._refuse(refusal)
         self._received.set()

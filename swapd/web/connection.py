@@ -25,7 +25,7 @@ from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
 
 from swapd.web import access_log
-from swapd.web.answer import Answer, Mark, connection_of, unmarked
+from swapd.web.answer import Answer, Mark, unmarked
 from swapd.web.beside import Beside
 from swapd.web.client import Client, note_departure
 from swapd.web.target import use_origin_form
@@ -72,10 +72,9 @@ class Connection(TrioASGIHTTPConnection):
     ) -> None:
         headers = list(self.scope["headers"])
         client = Client(answer, headers, self.app.max_body_bytes())
-        connection = connection_of(self.scope)
         try:
-            if connection is not None:
-                await _attend(client, receive, relay, connection.spawn)
+            if answer.connection is not None:
+                await _attend(client, receive, relay, answer.connection.spawn)
             else:
                 async with trio.open_nursery() as nursery:
                     await _attend(client, receive, relay, nursery.start_soon)

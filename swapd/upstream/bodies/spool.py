@@ -58,12 +58,17 @@ class Spool:
         if self._is_large and len(self._pending) >= PIECE_BYTES:
             await self._flush()
 
-    async def finish(self) -> Body:
-        """Return what was taken, as one whole body, and hold it no more.
+    async def finish(self, last: bytes = b"") -> Body:
+        """Take the ``last`` piece; return all that was taken as one body, and hold it no more.
 
         Raises:
+          BodyTooLarge: With its last piece, it is.
           BodyNotKept: The disk is full, or broken.
         """
+        if not self._size and len(last) <= HELD_BYTES:  # as most are
+            self._check(len(last))
+            return Body(last, files=self._files)
+        await self.take(last)
         if self._is_large and self._pending:
             await self._flush()
         if self._file is not None:

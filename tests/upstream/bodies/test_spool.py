@@ -145,3 +145,20 @@ async def test_what_was_discarded_leaves_no_file_behind() -> None:
     await spool.take(b"x" * PIECE_BYTES)
     spool.discard()
     await spool.take(b"x" * PIECE_BYTES)  # pytest would fail for a file that nobody closes
+
+
+@pytest.mark.parametrize("before", [b"", b"one "])
+async def test_the_last_piece_may_come_with_the_end(before: bytes) -> None:
+    spool = Spool(10)
+    if before:
+        await spool.take(before)
+    assert (await spool.finish(b"two")).held == before + b"two"
+
+
+@pytest.mark.parametrize("before", [b"", b"one "])
+async def test_the_last_piece_may_be_too_much_too(before: bytes) -> None:
+    spool = Spool(10)
+    if before:
+        await spool.take(before)
+    with pytest.raises(BodyTooLarge):
+        await spool.finish(b"x" * 11)
