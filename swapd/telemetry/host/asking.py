@@ -44,7 +44,7 @@ class Asked(Generic[_Answer]):
                     self._ask, abandon_on_cancel=True, limiter=self._one_thread
                 )
             except Exception as error:  # noqa: BLE001  whatever a driver does, swapd goes on
-                trouble = str(error) or type(error).__name__
+                trouble = str(error).rstrip(".") or type(error).__name__
             else:
                 trouble = ""
         self._note(trouble)

@@ -24,7 +24,7 @@ async def test_what_fails_is_told_once_and_that_it_works_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    answers = iter([ValueError("fan on fire"), ValueError("fan on fire"), None, None])
+    answers = iter([ValueError("fan on fire."), ValueError("fan on fire"), None, None])
 
     def ask() -> int:
         if error := next(answers):
