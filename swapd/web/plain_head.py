@@ -56,8 +56,11 @@ def read(received: bytes) -> PlainHead | None:
     method, target = first.groups()
     lines = received[first.end() - 1 : end + 1]
     fields = _FIELD.findall(lines)
-    # As many fields as ends of lines, of either half: each line is a field, and nothing else.
+    # As many fields as ends of lines, of either half and whole: each line is a field, and nothing
+    # else.  The first end is cut in front, and the last one behind.
     if not len(fields) == lines.count(b"\n") == lines.count(b"\r") <= limits.FIELDS:
+        return None
+    if lines.count(b"\r\n") != len(fields) - 1:
         return None
     if method == b"CONNECT" or first.end() > limits.REQUEST_LINE_BYTES:
         return None

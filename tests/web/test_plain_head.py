@@ -52,6 +52,51 @@ def test_what_is_read_is_what_h11_reads(
         assert_as_by_h11(head, received)
 
 
+#: Fields that nobody minds, with all the space that may stand around a value.
+_PLAIN_FIELDS = st.lists(
+    st.tuples(
+        st.sampled_from([b"Accept", b"x-a", b"X-A", b"!#$%&'*+-.^_`|~9"]),
+        st.sampled_from([b":", b": ", b":\t \t"]),
+        st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=8).map(str.encode),
+        st.sampled_from([b"\r\n", b" \t\r\n"]),
+    ).map(b"".join),
+    max_size=6,
+).map(b"".join)
+
+#: Those of which there are none, or one that counts.
+_TELLING = st.sampled_from(
+    [b""] * 3
+    + [b"Content-Length: 3\r\n", b"content-length:0\r\n", b"CONTENT-LENGTH: 003 \r\n"]
+    + [b"Connection: close\r\n", b"connection:Keep-Alive\r\n", b"Connection: CLOSE\t\r\n"]
+)
+
+#: What means something in a head, or nothing anywhere.
+_BYTES = st.sampled_from([bytes((byte,)) for byte in b"\r\n\t :,;=0ab\x00\x0b\x1f\x7f\x80\xff"])
+
+
+@given(_PLAIN_FIELDS, _TELLING, _PLAIN_FIELDS)
+def test_what_is_plain_is_read(before: bytes, telling: bytes, behind: bytes) -> None:
+    received = LINE + before + HOST + telling + behind + b"\r\n" + b"abc"
+    head = read(received)
+    assert head is not None
+    assert_as_by_h11(head, received)
+
+
+@given(_PLAIN_FIELDS, _TELLING, _PLAIN_FIELDS, st.data())
+def test_what_is_nearly_plain_is_read_as_by_h11_or_not_at_all(
+    before: bytes, telling: bytes, behind: bytes, data: st.DataObject
+) -> None:
+    received = LINE + before + HOST + telling + behind + b"\r\n" + b"abc"
+    for _ in range(data.draw(st.integers(1, 2))):
+        at = data.draw(st.integers(0, len(received) - len(b"abc")))
+        taken_out = data.draw(st.integers(0, 2))
+        put_in = b"".join(data.draw(st.lists(_BYTES, max_size=2)))
+        received = received[:at] + put_in + received[at + taken_out :]
+    head = read(received)
+    if head is not None:
+        assert_as_by_h11(head, received)
+
+
 def assert_as_by_h11(head: PlainHead, received: bytes) -> None:
     strict = StrictConnection(h11.SERVER)
     strict.receive_data(received)
@@ -102,6 +147,9 @@ def test_a_plain_head_is_read(fields: bytes, length: int, keeps: bool) -> None:
         LINE + HOST + b"content-length: 1\r\ncontent-length: 1\r\n\r\n",
         LINE + HOST + b"x: a\n\r\n",
         LINE + HOST + b"x: a\rb\r\n\r\n",
+        LINE + HOST + b"x: a\rtransfer-encoding: chunked\ny: b\r\n\r\n",
+        LINE + HOST + b"x: a\r\ty: b\n" + HOST + b"\r\n",
+        LINE + b"Host: a\r\t\ny: b\r\n\r\n",
         LINE + HOST + b"x: a\r\n b\r\n\r\n",
         LINE + HOST + b"x : a\r\n\r\n",
         LINE + HOST + b"x: \x00\r\n\r\n",
