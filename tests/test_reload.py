@@ -97,7 +97,7 @@ async def test_ports_stay_with_their_models(nursery: trio.Nursery) -> None:
     reloader = Reloader(first, load, lambda new, _: apply.send_nowait(new))
     nursery.start_soon(reloader.run)
     assert first.ports == {"a": 5800, "b": 5801}
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         reloader.ask()
         assert (await applied.receive()).ports == {"b": 5801, "c": 5802}  # a may still run
         reloader.ask()
@@ -119,7 +119,7 @@ async def test_a_reload_that_is_asked_for_during_a_reload_runs_after_it(
 
     reloader = Reloader(config(), load, lambda new, _: apply.send_nowait(new))
     nursery.start_soon(reloader.run)
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         reloader.ask()
         await loading.wait()
         for _ in range(5):
@@ -145,7 +145,7 @@ async def test_a_configuration_with_problems_changes_nothing(
 
     reloader = Reloader(config(), load, lambda new, _: apply.send_nowait(new))
     nursery.start_soon(reloader.run)
-    with caplog.at_level(logging.ERROR, "swapd"), trio.fail_after(10):
+    with caplog.at_level(logging.ERROR, "swapd"), trio.fail_after(30):
         reloader.ask()
         await wait_all_tasks_blocked(0.1)
         reloader.ask()

@@ -15,7 +15,7 @@ from swapd.testing.running import COMMAND, Running, configuration, fake, run_swa
 pytestmark = pytest.mark.real_process
 
 #: Seconds that no step of these tests takes on a machine that works.
-LONG = 30
+LONG = 60
 
 
 def rows_in(file: Path) -> list[tuple[int, str]]:

@@ -31,7 +31,7 @@ INTERRUPTIBLE = (
 )
 
 #: Seconds that no step of these tests takes on a machine that works.
-LONG = 30
+LONG = 60
 
 MODELS: dict[str, str | Mapping[str, object]] = {
     "alpha": {"cmd": fake("alpha"), "aliases": ["gpt-4o"]},

@@ -15,7 +15,7 @@ from swapd.testing.running import Answer, Running, configuration, fake, run_swap
 pytestmark = pytest.mark.real_process
 
 #: Seconds that no step of these tests takes on a machine that works.
-LONG = 30
+LONG = 60
 
 #: The command of a model that never comes up.
 BROKEN = "sh -c 'echo no room on port ${PORT}; sleep 0.5; exit 3'"
@@ -228,11 +228,11 @@ async def test_nothing_of_an_unload_of_all_runs_when_it_answers(tmp_path: Path) 
 
 
 async def test_a_load_that_nobody_waits_for_delays_no_request(tmp_path: Path) -> None:
-    models = {"alpha": fake("alpha", "--load", "20"), "beta": fake("beta")}
+    models = {"alpha": fake("alpha", "--load", "200"), "beta": fake("beta")}
     async with run_swapd(tmp_path, configuration(models)) as swapd:
         async with swapd.open_chat("alpha"):
             await until_state(swapd, "alpha", "starting")
-        with trio.fail_after(10):
+        with trio.fail_after(LONG):
             assert (await swapd.chat("beta")).status == 200
 
 

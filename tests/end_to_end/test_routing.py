@@ -14,7 +14,7 @@ pytestmark = pytest.mark.real_process
 MODELS = {name: fake(name) for name in ("a", "b", "c")}
 
 #: Seconds that no step of these tests takes on a machine that works.
-LONG = 30
+LONG = 60
 
 #: a and b may run together, and c only alone.
 EACH: dict[str, dict[str, object]] = {

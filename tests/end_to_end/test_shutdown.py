@@ -18,6 +18,9 @@ from tests.end_to_end.steps import LONG, alive, first_word, pids_of, rest_of, un
 
 pytestmark = pytest.mark.real_process
 
+#: Longer than any of these tests: what waits for its end would fail.
+PATIENT = {"shutdownGrace": 600}
+
 STREAM = {"chunks": 40, "interval": 0.05}
 ENDLESS = {"chunks": 100_000, "interval": 0.05}
 
@@ -43,7 +46,8 @@ async def until_waiting(running: Running, model: str) -> None:
 async def test_a_signal_lets_running_requests_finish_and_stops_the_models(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    async with run_swapd(tmp_path, configuration({"alpha": fake("alpha")})) as running:
+    config = configuration({"alpha": fake("alpha")}, server=PATIENT)
+    async with run_swapd(tmp_path, config) as running:
         async with running.open_chat("alpha", fake=STREAM) as stream:
             await first_word(stream)
             pids = await pids_of(running, "alpha")
@@ -71,7 +75,7 @@ async def test_a_second_signal_cuts_the_requests_and_a_third_kills_the_models(
     tmp_path: Path,
 ) -> None:
     config = configuration(
-        {"deaf": {"cmd": fake("deaf", "--ignore-sigterm"), "unloadTimeout": 600}}
+        {"deaf": {"cmd": fake("deaf", "--ignore-sigterm"), "unloadTimeout": 600}}, server=PATIENT
     )
     async with run_swapd(tmp_path, config) as running:
         async with running.open_chat("deaf", fake=ENDLESS) as stream:
@@ -88,7 +92,8 @@ async def test_a_second_signal_cuts_the_requests_and_a_third_kills_the_models(
 
 
 async def test_event_streams_end_first(tmp_path: Path) -> None:
-    async with run_swapd(tmp_path, configuration({"alpha": fake("alpha")})) as running:
+    config = configuration({"alpha": fake("alpha")}, server=PATIENT)
+    async with run_swapd(tmp_path, config) as running:
         async with running.lifecycle() as websocket:
             await websocket.get_message()
             running.process.send_signal(signal.SIGTERM)
@@ -101,7 +106,7 @@ async def test_event_streams_end_first(tmp_path: Path) -> None:
 
 async def test_nothing_starts_once_it_ends(tmp_path: Path) -> None:
     models = {"alpha": fake("alpha"), "beta": fake("beta")}
-    async with run_swapd(tmp_path, configuration(models)) as running:
+    async with run_swapd(tmp_path, configuration(models, server=PATIENT)) as running:
         async with running.open_chat("alpha", fake=STREAM) as stream:
             await first_word(stream)
             async with running.open_chat("beta") as queued:

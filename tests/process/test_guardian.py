@@ -32,7 +32,7 @@ async def guardian(nursery: trio.Nursery) -> Guardian:
 
 
 async def all_output(process: GuardedProcess) -> bytes:
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         async with process.output:
             return b"".join([bytes(chunk) async for chunk in process.output])
 
@@ -42,7 +42,7 @@ async def output_of(guardian: Guardian, code: str, *args: str, env: Mapping[str,
 
 
 async def end(process: GuardedProcess) -> int:
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         process.signal(signal.SIGKILL)
         code = await process.wait_exit()
         await process.wait_gone()
@@ -59,7 +59,7 @@ def traces() -> tuple[set[str], set[int]]:
 
 
 async def wait_until_traces_are(before: tuple[set[str], set[int]]) -> None:
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while traces() != before:  # noqa: ASYNC110  # strangers: no event
             await trio.sleep(0.005)
 
@@ -90,7 +90,7 @@ async def test_a_process_that_ends_at_once_is_seen_to_its_end(guardian: Guardian
 async def test_a_signal_reaches_the_group_and_is_the_exit_code(guardian: Guardian) -> None:
     process = await guardian.launch(python(FOREVER), ENV)
     process.signal(signal.SIGTERM)
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         assert await process.wait_exit() == -signal.SIGTERM
         await process.wait_gone()
     process.signal(signal.SIGTERM)  # nobody is there, nothing happens
@@ -287,7 +287,7 @@ async def test_the_next_launch_replaces_a_dead_zygote_and_running_models_stay(
     new = await guardian.launch(python(FOREVER), ENV)
     assert parent_of(parent_of(new.pid)) != zygote
     old.signal(signal.SIGTERM)
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         assert await old.wait_exit() == -signal.SIGTERM
         await old.wait_gone()
     await old.output.aclose()
@@ -319,7 +319,7 @@ async def test_a_killed_warden_takes_its_model_along(guardian: Guardian) -> None
         said += await process.output.receive_some()
     pids = {process.pid, *map(int, said.split())} - {0}
     os.kill(parent_of(process.pid), signal.SIGKILL)
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         assert await process.wait_exit() == -signal.SIGKILL
         await process.wait_gone()
     assert process.lost

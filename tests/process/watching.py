@@ -114,7 +114,7 @@ def parent_of(pid: int) -> int:
 
 async def wait_until_dead(*pids: int) -> None:
     """Wait until none of them lives, 10 s at most."""
-    with trio.fail_after(10):
+    with trio.fail_after(30):
         while any(is_alive(pid) for pid in pids):  # noqa: ASYNC110  # strangers: no event
             await trio.sleep(0.005)
 
