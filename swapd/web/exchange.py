@@ -103,7 +103,7 @@ class Exchange:
 
     async def feed(self, piece: bytes) -> None:
         """Take the next ``piece`` of the body; wait while nobody reads it (rule 3)."""
-        while self._listener is None and self._has_no_room():
+        while self._has_no_room():
             self._room = trio.Event()
             await self._room.wait()
         self.lacks -= len(piece)

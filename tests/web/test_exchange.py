@@ -168,6 +168,70 @@ async def test_a_listener_that_comes_late_hears_the_piece_that_waited(
     assert [more for _, more in heard.pieces] == [True] * 11 + [False]
 
 
+@pytest.mark.parametrize("is_left", [True, False])
+async def test_a_piece_that_nobody_will_read_is_not_waited_with(
+    nursery: trio.Nursery, is_left: bool
+) -> None:
+    _, exchange = begun(method=b"POST", head=b"content-length: 99\r\n")
+    fed = trio.Event()
+
+    async def feed() -> None:
+        for _ in range(12):
+            await exchange.feed(b"x")
+        fed.set()
+
+    nursery.start_soon(feed)
+    await wait_all_tasks_blocked()
+    assert not fed.is_set()
+    if is_left:
+        exchange.leave()
+    else:
+        await exchange.send(start(LENGTH))
+        await exchange.send(body(b"abc"))
+    await fed.wait()
+    assert await exchange.receive() == {"type": "http.disconnect"}
+
+
+class Told(Heard):
+    """Notes also that the client has left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times_left = 0
+
+    def left(self) -> None:
+        self.times_left += 1
+
+
+async def test_a_listener_that_comes_when_the_client_has_left_hears_that_and_nothing_else() -> None:
+    _, exchange = begun(method=b"POST", head=b"content-length: 9\r\n")
+    await exchange.feed(b"x")
+    exchange.leave()
+    told = Told()
+    await exchange.listen(told)
+    exchange.leave()
+    assert (told.pieces, told.times_left) == ([], 1)
+
+
+async def test_nobody_is_told_of_a_client_that_leaves_with_its_whole_answer() -> None:
+    _, exchange = begun()
+    told = Told()
+    await exchange.listen(told)
+    await exchange.send(start(LENGTH))
+    await exchange.send(body(b"abc"))
+    exchange.leave()
+    assert not told.times_left
+
+
+@pytest.mark.parametrize("comes", [0, 8, 9])
+async def test_a_connection_goes_on_only_behind_a_whole_body(comes: int) -> None:
+    line, exchange = begun(method=b"POST", head=b"content-length: 9\r\n")
+    await exchange.feed(b"x" * comes)
+    await exchange.send(start(LENGTH))
+    await exchange.send(body(b"abc"))
+    assert line.goes_on is (comes == 9)
+
+
 async def test_who_left_is_told_before_what_is_still_to_be_read() -> None:
     line, exchange = begun(method=b"POST", head=b"content-length: 9\r\n")
     await exchange.feed(b"x")
