@@ -10,7 +10,9 @@ from urllib.parse import urlencode
 import pytest
 from trio.testing import wait_all_tasks_blocked
 
+from swapd.telemetry.activity.row import row_of
 from swapd.telemetry.usage.usage import Usage
+from swapd.web.activity_entries import entry
 from tests.telemetry.activity.finished import NOW, finished
 from tests.upstream.scripted import staying
 from tests.web.floor import Floor, chat, floor, get
@@ -73,10 +75,10 @@ async def test_an_entry_holds_what_llama_swap_tells_and_what_swapd_knows() -> No
             web,
             {"usage": usage, "key": "alice", "session": "s", "selector": "fast", "priority": 2},
         )
-        (entry,) = (await listed(web))["data"]
-        told_at = datetime.fromisoformat(entry.pop("timestamp"))
+        (told,) = (await listed(web))["data"]
+        told_at = datetime.fromisoformat(told.pop("timestamp"))
         assert told_at.timestamp() == int(NOW)
-        assert entry == {
+        assert told == {
             "id": 1,
             "model": "m",
             "req_path": "/v1/chat/completions",
@@ -112,6 +114,12 @@ async def test_an_entry_holds_what_llama_swap_tells_and_what_swapd_knows() -> No
             "selector": "fast",
             "priority": 2,
         }
+
+
+@pytest.mark.parametrize("seconds", [-(2**63), -(10**12), 10**12, 2**63 - 1])
+def test_a_moment_that_no_calendar_has_is_the_first_of_all(seconds: int) -> None:
+    row = row_of(1, finished())._replace(created=seconds)
+    assert entry(row, has_capture=False)["timestamp"] == "1970-01-01T00:00:00Z"
 
 
 async def test_an_error_is_told_and_nothing_else_that_is_empty() -> None:

@@ -20,6 +20,16 @@ async def test_a_name_to_load_means_what_it_means_to_a_request(name: str) -> Non
         assert web.models.loaded == [ModelId("m")]
 
 
+async def test_swapd_is_ready_until_it_begins_to_end() -> None:
+    async with floor() as web:
+        reply = await web.ask(get("/ready"))
+        assert (reply.status, reply.body) == (200, b"OK")
+        web.services.closing.set()
+        reply = await web.ask(get("/ready"))
+        assert (reply.status, reply.body) == (503, b"shutting down")
+        assert (await web.ask(get("/health"))).status == 200
+
+
 async def test_an_unload_names_a_model_itself_whatever_a_profile_says() -> None:
     selectors = {"sel": {"strategy": "pin", "targets": ["m"]}}
     async with floor(selectors=selectors, profiles={"p": {"pins": {"public": "m"}}}) as web:

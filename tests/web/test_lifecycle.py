@@ -17,6 +17,7 @@ from swapd.ids import Generation, ModelId
 from swapd.policy.life import ModelState, Reason, Transition
 from swapd.telemetry.subscription import LAG
 from swapd.views import ModelView, Waiting
+from swapd.web.messages import Queue
 from tests.web.floor import Floor, configured, floor
 
 START = Transition(
@@ -167,6 +168,22 @@ async def test_who_is_served_and_who_backs_off_is_told_with_the_queue() -> None:
         web.models.seen = ModelView(ModelId("m"))
         web.models.change()
         assert (await heard(websocket))["backoff"] == {}
+
+
+async def test_what_only_passes_with_time_is_no_news_of_the_queue() -> None:
+    async with floor() as web:
+        queue, found = Queue(web.services), []
+        for place, backoff in (
+            (waiting("m", 1.0), 0.0),
+            (waiting("m", 2.0), 0.0),
+            (waiting("m", 3.0), 8.0),
+            (waiting("m", 4.0), 7.0),
+            (waiting("m", 5.0, overdue=True), 6.0),
+        ):
+            web.models.change(place)
+            web.models.seen = ModelView(ModelId("m"), backoff=backoff)
+            found.append(queue.news() is not None)
+    assert found == [True, False, True, False, True]
 
 
 async def test_who_asks_for_the_queue_alone_hears_of_nothing_else() -> None:
