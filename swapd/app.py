@@ -89,7 +89,9 @@ class App:
         self._ending = Ending()
         self._guardian = Guardian()
         self._lifecycle = Lifecycle()
-        self._activity = Activity(keeping_of(config), on_stored=self._stored)
+        self._activity = Activity(
+            keeping_of(config), on_stored=self._stored, is_heard=self._is_stored_heard
+        )
         self._logs = logs
         self._own_log = own_log
         self._accounts = Accounts()
@@ -251,6 +253,9 @@ class App:
         """Hand on what is known of a request that is over.  Never blocks, never raises."""
         self._activity.record(finished)
         self._accounts.observe(finished)
+
+    def _is_stored_heard(self) -> bool:
+        return bool(self._services.stored)
 
     def _stored(self, rows: Sequence[Row]) -> None:
         """Tell the world of requests that are remembered from now on."""

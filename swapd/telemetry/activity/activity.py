@@ -3,6 +3,8 @@
 Rule 1: whoever hands a request in never waits.  What cannot be kept is counted, and told once.
 Rule 2: a store that fails is tried again until it does not; swapd serves on meanwhile.
 Rule 3: at the end what is left is written, within a bounded time.
+Rule 4: what goes to memory, and nobody is told of, rests until somebody wants to read it; of that
+    only as many wait as would be kept.
 """
 
 from __future__ import annotations
@@ -60,6 +62,7 @@ class Activity:
         keeping: Keeping,
         *,
         on_stored: Callable[[Sequence[Row]], None],
+        is_heard: Callable[[], bool] = lambda: True,
         wall_clock: Callable[[], float] = time.time,  # noqa: TID251  of rows that people see
     ) -> None:
         """Remember by ``keeping`` as soon as ``run`` does.
@@ -67,14 +70,18 @@ class Activity:
         Args:
           keeping: Where, and which.
           on_stored: Told of rows as soon as they can be found, on the event loop.
+          is_heard: Says whether that matters to anybody now.
           wall_clock: Gives Unix seconds.
         """
         self._keeping = keeping
         self.captures = Captures(keeping.capture_bytes)
         self._on_stored = on_stored
+        self._is_heard = is_heard
         self._wall_clock = wall_clock
         self._store: Store | None = None
         self._waiting: deque[Finished] = deque()
+        self._unheard = 0  # of those, the oldest, which nobody is told of
+        self._writes = False
         self._taken = 0  # requests, since the start
         self._settled = 0  # of those
         self._lost = 0
@@ -90,12 +97,29 @@ class Activity:
         """Remember ``finished``, if it is one of those that are.  Never blocks."""
         if not finished.is_metered:
             return
-        if len(self._waiting) < QUEUE:
-            self._waiting.append(finished)
-            self._taken += 1
-            self._woken.set()
-        else:
+        if len(self._waiting) >= QUEUE:
             self._lose(finished)
+            return
+        self._waiting.append(finished)
+        self._taken += 1
+        if self._may_rest():
+            self._rest()
+        else:
+            self._woken.set()
+
+    def _may_rest(self) -> bool:
+        """Tell whether what came last need not be written yet (rule 4)."""
+        if self._keeping.path is not None or self._keeping.capture_bytes or self._ending:
+            return False
+        return len(self._waiting) < QUEUE // 2 and not self._is_heard()
+
+    def _rest(self) -> None:
+        if self._unheard == len(self._waiting) - 1:
+            self._unheard += 1
+        while not self._writes and 0 < self._keeping.retention.rows < len(self._waiting):
+            _release(self._waiting.popleft())
+            self._unheard = max(0, self._unheard - 1)
+            self._settled += 1
 
     def reconfigure(self, keeping: Keeping) -> None:
         """Remember by ``keeping`` from now on; a file is opened only if it is another."""
@@ -150,6 +174,7 @@ class Activity:
         with trio.move_on_after(LAST_WRITE):
             while self._settled < before_now and not self._fails:
                 self._asked.set()
+                self._woken.set()
                 await self._written.wait()
 
     def _where(self) -> str:
@@ -223,12 +248,15 @@ class Activity:
         What comes meanwhile gathers for the next time: to hand work to the thread costs as much as
         many rows.
         """
+        self._writes = True
         try:
             while await self._write_batch():
                 pass
         except sqlite3.Error as error:
             await self._fail(error)
             return False
+        finally:
+            self._writes = False
         self._recover()
         return True
 
@@ -240,9 +268,11 @@ class Activity:
         done = await self._do(work)
         for _ in batch:
             self._waiting.popleft()
+        unheard = min(self._unheard, len(batch))
+        self._unheard -= unheard
         await self._keep_copies(batch, done.rows)
-        if done.rows:
-            self._on_stored(done.rows)
+        if heard := done.rows[unheard:]:
+            self._on_stored(heard)
         self._settled += len(batch)
         self._announce()
         return done.may_prune or len(batch) == BATCH
@@ -303,8 +333,12 @@ class Activity:
         if not self._lost:
             _log.error("requests come faster than they can be remembered: some are lost")
         self._lost += 1
-        if isinstance(finished.collected, Draft):
-            finished.collected.release()
+        _release(finished)
+
+
+def _release(finished: Finished) -> None:
+    if isinstance(finished.collected, Draft):
+        finished.collected.release()
 
 
 def _read(store: Store, query: Callable[[sqlite3.Connection], _T]) -> _T:

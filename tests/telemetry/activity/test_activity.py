@@ -13,7 +13,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from swapd.errors import CannotStart, StoreUnreadable
-from swapd.telemetry.activity.activity import QUEUE, Activity
+from swapd.telemetry.activity.activity import LAST_WRITE, LINGER, QUEUE, Activity
 from swapd.telemetry.activity.keeping import Keeping, Retention
 from swapd.telemetry.activity.row import Row
 from tests.telemetry.activity.finished import NOW, finished
@@ -27,8 +27,12 @@ class Kept:
     def __init__(self, keeping: Keeping) -> None:
         self.on_stored: Callable[[Sequence[Row]], None] = self.take
         self.activity = Activity(
-            keeping, on_stored=lambda rows: self.on_stored(rows), wall_clock=lambda: NOW
+            keeping,
+            on_stored=lambda rows: self.on_stored(rows),
+            is_heard=lambda: self.is_heard,
+            wall_clock=lambda: NOW,
         )
+        self.is_heard = True
         self.told: list[Row] = []
         self.news = trio.Event()
 
@@ -139,6 +143,81 @@ async def test_memory_keeps_the_newest() -> None:
             kept.activity.record(finished())
         await kept.until_told(10)
         assert await kept.ids() == [8, 9, 10]
+
+
+def models_of(connection: sqlite3.Connection) -> list[str]:
+    return [name for (name,) in connection.execute("SELECT model_id FROM activity ORDER BY id")]
+
+
+async def test_what_nobody_hears_of_rests_until_it_is_read() -> None:
+    async with keeping() as kept:
+        kept.is_heard = False
+        for name in "abc":
+            kept.activity.record(finished(model=name))
+        await trio.sleep(3 * LINGER)
+        assert len(kept.activity._waiting) == 3
+        assert await kept.activity.read(models_of) == ["a", "b", "c"]
+        kept.activity.record(finished(model="d"))
+        assert await kept.activity.read(models_of) == ["a", "b", "c", "d"]
+        assert kept.told == []
+
+
+async def test_of_what_rests_only_as_many_wait_as_would_be_kept() -> None:
+    async with keeping(retention=Retention(rows=3)) as kept:
+        kept.activity.record(finished(model="first"))
+        await kept.until_told(1)
+        kept.is_heard = False
+        for name in "abcdefgh":
+            kept.activity.record(finished(model=name))
+        assert len(kept.activity._waiting) == 3
+        assert await kept.activity.read(models_of) == ["f", "g", "h"]
+
+
+async def test_who_begins_to_hear_is_told_of_what_comes_then() -> None:
+    async with keeping() as kept:
+        kept.is_heard = False
+        kept.activity.record(finished(model="a"))
+        kept.activity.record(finished(model="b"))
+        kept.is_heard = True
+        kept.activity.record(finished(model="c"))
+        assert [(row.id, row.model) for row in await kept.until_told(1)] == [(3, "c")]
+        kept.activity.record(finished(model="d"))
+        assert [row.model for row in await kept.until_told(2)] == ["c", "d"]
+
+
+async def test_a_file_has_what_nobody_hears_of(tmp_path: Path) -> None:
+    async with keeping(tmp_path / "a.db") as kept:
+        kept.is_heard = False
+        kept.activity.record(finished())
+        await kept.until_told(1)
+        assert ids_in(tmp_path / "a.db") == [1]
+
+
+async def test_a_copy_is_kept_though_nobody_hears_of_it() -> None:
+    kept = Kept(Keeping(None, EVERYTHING, capture_bytes=1000))
+    kept.is_heard = False
+    async with trio.open_nursery() as nursery:
+        await nursery.start(kept.activity.run)
+        kept.activity.record(finished())
+        await kept.until_told(1)
+        nursery.cancel_scope.cancel()
+
+
+async def test_no_more_rest_than_can_wait() -> None:
+    async with keeping() as kept:
+        kept.is_heard = False
+        for _ in range(QUEUE // 2):
+            kept.activity.record(finished())
+        await until(lambda: not kept.activity._waiting)
+        assert len(await kept.ids()) == QUEUE // 2
+
+
+async def test_what_rests_does_not_hold_up_the_end() -> None:
+    with trio.fail_after(LAST_WRITE):
+        async with keeping() as kept:
+            kept.is_heard = False
+            kept.activity.record(finished())
+            await wait_all_tasks_blocked()
 
 
 async def test_a_store_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
