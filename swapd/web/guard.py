@@ -65,7 +65,7 @@ class Guard:
 
         Args:
           scope: Of a request or of a websocket's handshake.
-          is_relayed: Whether a model would serve it.
+          is_relayed: Whether a model would serve it, or it is a stream that does not end.
         """
         headers = list(scope["headers"])
         said = _what_is_said(headers)
