@@ -81,8 +81,12 @@ def test_only_what_is_newly_wanted_is_preloaded() -> None:
 
 
 def test_what_takes_effect_at_the_next_start_is_named() -> None:
-    new = config(BASE + "server: {shutdownGrace: 5}")
-    assert list(only_at_start(config(), new)) == ["server.shutdownGrace"]
+    new = config(
+        BASE + "logToStdout: none\nserver: {shutdownGrace: 5, fastTransport: false, keepAlive: 1}"
+    )
+    assert list(only_at_start(config(), new)) == [
+        *("logToStdout", "server.shutdownGrace", "server.fastTransport")
+    ]
     assert not list(only_at_start(new, new))
 
 
