@@ -188,7 +188,8 @@ async def test_a_piece_that_nobody_will_read_is_not_waited_with(
     else:
         await exchange.send(start(LENGTH))
         await exchange.send(body(b"abc"))
-    await fed.wait()
+    await wait_all_tasks_blocked()
+    assert fed.is_set()
     assert await exchange.receive() == {"type": "http.disconnect"}
 
 
