@@ -124,3 +124,63 @@ async def test_what_waits_behind_an_answer_that_failed_does_not_hold_its_connect
         with trio.fail_after(LINGER + 5):
             while living_tasks() > before:  # noqa: ASYNC110  connections announce no end
                 await trio.sleep(0.01)
+
+
+async def test_nothing_is_served_while_a_request_is_or_behind_the_end() -> None:
+    line = Line()
+    spoken = PlainHttp1(line, by_nobody)
+    assert not spoken.serve(upload("/", b"abc")[:-1])
+    assert spoken.serve(upload("/", b"abc"))
+    assert not spoken.serve(request("/"))
+    await line.begun[0].send(None)
+    assert not spoken.serve(request("/"))
+    assert len(line.begun) == 1
+
+    spoken = PlainHttp1(line, by_nobody)
+    await spoken.handle(RawData(upload("/", b"abc")[:-1]))
+    assert not spoken.serve(request("/"))
+    await spoken.give_up()
+    assert not spoken.serve(request("/"))
+    assert len(line.begun) == 2
+
+
+async def test_a_request_within_a_body_is_body_in_whatever_pieces_that_comes() -> None:
+    bodies = []
+
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        bodies.append((await client.body()).held)
+        await client.begin(200, [(b"content-length", b"1")])
+        await client.write(b"x")
+        await client.finish()
+
+    inner = request("/hello")
+    length = request("/", method=b"POST", head=b"content-length: %d\r\n" % len(inner))
+    chunked = request("/", method=b"POST", head=b"transfer-encoding: chunked\r\n")
+    chunk = b"%x\r\n" % len(inner)
+    async with serving(answering(relay)) as served, await served.connect() as client:
+        for pieces in ((chunked + chunk, inner, b"\r\n0\r\n\r\n"), (length, inner)):
+            for piece in pieces:
+                await client.send_all(piece)
+                await wait_all_tasks_blocked(0.01)
+            assert (await receive_until(client, b"x")).startswith(b"HTTP/1.1 200")
+    assert bodies == [inner, inner]
+
+
+async def test_a_request_that_comes_while_another_is_served_waits_for_its_turn() -> None:
+    began, finish = trio.Event(), trio.Event()
+
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        began.set()
+        await finish.wait()
+        await client.begin(200, [(b"content-length", b"1")])
+        await client.write(scope["query_string"])
+        await client.finish()
+
+    async with serving(answering(relay)) as served, await served.connect() as client:
+        for number in (b"1", b"2", b"3"):
+            await client.send_all(request("/?" + number.decode()))
+            await began.wait()
+            await wait_all_tasks_blocked(0.01)
+        finish.set()
+        answers = await receive_until(client, b"\r\n\r\n3")
+    assert [answer[-1:] for answer in answers.split(b"HTTP/1.1 ")[1:]] == [b"1", b"2", b"3"]
