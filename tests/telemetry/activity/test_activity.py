@@ -170,17 +170,41 @@ async def test_of_what_rests_only_as_many_wait_as_would_be_kept() -> None:
         for name in "abcdefgh":
             kept.activity.record(finished(model=name))
         assert len(kept.activity._waiting) == 3
-        assert await kept.activity.read(models_of) == ["f", "g", "h"]
+        with trio.fail_after(LAST_WRITE):
+            assert await kept.activity.read(models_of) == ["f", "g", "h"]
+
+
+async def test_what_is_being_written_makes_no_room_for_what_rests() -> None:
+    last = [finished(model="d")]
+
+    def now() -> float:  # asked before each write
+        while last:
+            activity.record(last.pop())
+        return NOW
+
+    activity = Activity(
+        Keeping(None, Retention(rows=3)),
+        on_stored=lambda rows: None,
+        is_heard=lambda: False,
+        wall_clock=now,
+    )
+    async with trio.open_nursery() as nursery:
+        await nursery.start(activity.run)
+        for name in "abc":
+            activity.record(finished(model=name))
+        assert await activity.read(models_of) == ["a", "b", "c"]
+        assert await activity.read(models_of) == ["b", "c", "d"]
+        nursery.cancel_scope.cancel()
 
 
 async def test_who_begins_to_hear_is_told_of_what_comes_then() -> None:
-    async with keeping() as kept:
+    async with keeping(retention=Retention(rows=3)) as kept:
         kept.is_heard = False
-        kept.activity.record(finished(model="a"))
-        kept.activity.record(finished(model="b"))
+        for name in "vwxyzab":
+            kept.activity.record(finished(model=name))
         kept.is_heard = True
         kept.activity.record(finished(model="c"))
-        assert [(row.id, row.model) for row in await kept.until_told(1)] == [(3, "c")]
+        assert [(row.id, row.model) for row in await kept.until_told(1)] == [(4, "c")]
         kept.activity.record(finished(model="d"))
         assert [row.model for row in await kept.until_told(2)] == ["c", "d"]
 
@@ -212,12 +236,26 @@ async def test_no_more_rest_than_can_wait() -> None:
         assert len(await kept.ids()) == QUEUE // 2
 
 
-async def test_what_rests_does_not_hold_up_the_end() -> None:
+async def test_what_comes_during_the_last_write_does_not_rest() -> None:
+    last = [finished()]
+
+    def now() -> float:  # asked before each write
+        while last:
+            activity.record(last.pop())
+        return NOW
+
+    activity = Activity(
+        Keeping(None, EVERYTHING),
+        on_stored=lambda rows: None,
+        is_heard=lambda: False,
+        wall_clock=now,
+    )
     with trio.fail_after(LAST_WRITE):
-        async with keeping() as kept:
-            kept.is_heard = False
-            kept.activity.record(finished())
+        async with trio.open_nursery() as nursery:
+            await nursery.start(activity.run)
+            activity.record(finished())
             await wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
 
 
 async def test_a_store_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
