@@ -160,6 +160,7 @@ class WebsocketStream(WSStream):
     def _forget(self) -> None:
         """Let go of what came (rule 9): what reads the frames knows the last one, and itself."""
         self.buffer.clear()
+        self.app_put = None  # which is our own, and knows us
         if self.handshake.accepted:
             self.connection._proto._parse_more.close()
 

@@ -430,6 +430,23 @@ async def test_a_wait_for_another_process_of_a_model_that_was_ready_is_told_of(
     ]
 
 
+async def test_nothing_is_told_late_of_a_wait_behind_which_another_began(
+    autojump_clock: MockClock,
+) -> None:
+    async with stage(tells=True) as on:
+        on.talking.prompt(trio.current_time())  # its task has not begun yet
+        on.admit()
+        on.wait_again()
+        await trio.sleep(2)
+        on.admit()
+        await on.answer(EVENT)
+    assert [what for _, what in on.words] == [
+        b": swapd loading model: m (again: its process has ended)\n\n",
+        b": Done! (2.00s)\n\n",
+        EVENT,
+    ]
+
+
 async def test_a_second_wait_that_is_short_is_passed_over_in_silence(
     autojump_clock: MockClock,
 ) -> None:

@@ -195,15 +195,16 @@ def test_rows_of_another_program_are_counted_when_it_is_asked_for(tmp_path: Path
 
 
 def test_two_who_write_to_one_file_keep_no_more_than_one_would(tmp_path: Path) -> None:
-    keep = Retention(rows=200)
+    keep = Retention(rows=1000)
     file = tmp_path / "a.db"
     with closing(Store(file)) as one, closing(Store(file)) as other:
-        for turn in range(120):
+        one.work([finished()] * 950, keep, NOW)
+        for turn in range(30):
             for store in (one, other):
                 store.work([finished()] * 3, keep, NOW)
                 there = ids_of(store)
-                assert len(there) <= 200 + 2 + 3, turn
-                assert len(there) >= min(200, there[-1])
+                assert len(there) <= 1000 + 10 + 3, turn
+                assert len(there) >= min(1000, there[-1])
                 assert there == [*range(there[0], there[-1] + 1)]
 
 
