@@ -48,7 +48,7 @@ async def test_a_model_answers_over_tls_and_a_sighup_renews_the_certificate(
         f"--tls-cert-file={tmp_path / 'cert.pem'}",
         f"--tls-key-file={tmp_path / 'key.pem'}",
     ]
-    with trio.fail_after(60):
+    with trio.fail_after(120):
         async with run_swapd(tmp_path, CONFIG, *options) as swapd:
             assert swapd.url.startswith("https://127.0.0.1:")
             assert b"200" in (await ask_by_tls(swapd.port, old))[:12]
@@ -90,7 +90,7 @@ def test_half_of_a_certificate_is_told_before_anything_starts(
 
 async def test_a_unix_socket_serves_its_user_and_no_second_swapd_takes_it(tmp_path: Path) -> None:
     place = f"{tmp_path}/s"
-    with trio.fail_after(60):
+    with trio.fail_after(120):
         async with run_swapd(tmp_path, CONFIG, f"--listen=unix:{place}") as swapd:
             assert swapd.url == f"unix:{place}"
             assert stat.S_IMODE(os.stat(place).st_mode) == 0o600
@@ -110,7 +110,7 @@ async def test_a_unix_socket_serves_its_user_and_no_second_swapd_takes_it(tmp_pa
 
 async def test_the_unix_socket_of_a_swapd_that_was_killed_is_replaced(tmp_path: Path) -> None:
     place = f"{tmp_path}/s"
-    with trio.fail_after(60):
+    with trio.fail_after(120):
         async with run_swapd(tmp_path, CONFIG, f"--listen=unix:{place}") as swapd:
             swapd.process.kill()
             await swapd.process.wait()
