@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import random
 import tracemalloc
+from typing import Any
 
+import pytest
 import trio
 from hypercorn.events import RawData
 from hypercorn.typing import HTTPScope
@@ -12,7 +14,7 @@ from trio.testing import wait_all_tasks_blocked
 
 from swapd.web.client import Client
 from swapd.web.exchange import Exchange
-from swapd.web.http1 import Http1Protocol
+from swapd.web.http1 import Http1Protocol, Owed
 from swapd.web.limits import LINGER, Patience
 from swapd.web.plain_head import PlainHead
 from swapd.web.plain_http1 import PlainHttp1
@@ -28,7 +30,7 @@ class Line:
     def __init__(self) -> None:
         self.begun: list[Exchange] = []
         self.sent = b""
-        self.is_closed = False
+        self.times_closed = 0
 
     def begins(self, exchange: Exchange, head: PlainHead) -> None:
         self.begun.append(exchange)
@@ -42,7 +44,7 @@ class Line:
 
     async def close(self) -> None:
         await trio.lowlevel.checkpoint()
-        self.is_closed = True
+        self.times_closed += 1
 
 
 def by_nobody() -> Http1Protocol:
@@ -55,7 +57,8 @@ async def test_what_still_comes_of_a_request_that_was_given_up_is_not_held() -> 
     await spoken.handle(RawData(upload("/", b"x" * 100)[:-1]))
     await spoken.give_up()
     assert line.sent.startswith(b"HTTP/1.1 408 ")
-    assert line.is_closed
+    assert line.times_closed == 1
+    assert spoken.owed is Owed.NOTHING
     tracemalloc.start()
     for number in range(20):
         await spoken.handle(RawData(random.Random(number).randbytes(_MEBIBYTE)))
@@ -124,6 +127,37 @@ async def test_what_waits_behind_an_answer_that_failed_does_not_hold_its_connect
         with trio.fail_after(LINGER + 5):
             while living_tasks() > before:  # noqa: ASYNC110  connections announce no end
                 await trio.sleep(0.01)
+
+
+ANSWER: Any = {"type": "http.response.start", "status": 200, "headers": []}
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+async def test_what_was_given_up_is_told_so_only_in_place_of_an_answer(is_answered: bool) -> None:
+    line = Line()
+    spoken = PlainHttp1(line, by_nobody)
+    await spoken.handle(RawData(upload("/", b"abc")[:-1]))
+    (exchange,) = line.begun
+    if is_answered:
+        await exchange.send(ANSWER)
+    await spoken.give_up()
+    await exchange.send(None)
+    assert line.sent.count(b"HTTP/1.1 ") == 1
+    assert line.times_closed == 1
+
+
+async def test_what_is_not_read_is_known() -> None:
+    """Closing at once would take away from the client what it has been answered."""
+    spoken = PlainHttp1(Line(), by_nobody)
+    await spoken.handle(RawData(upload("/", b"abc")[:-1]))
+    assert spoken.has_unread
+    await spoken.handle(RawData(b"c"))
+    assert not spoken.has_unread
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(spoken.handle, RawData(request("/")))
+        await wait_all_tasks_blocked()
+        assert spoken.has_unread
+        nursery.cancel_scope.cancel()
 
 
 async def test_nothing_is_served_while_a_request_is_or_behind_the_end() -> None:

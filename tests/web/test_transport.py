@@ -105,3 +105,23 @@ async def test_a_piece_is_sent_whole_whoever_is_cancelled_meanwhile(transport: s
             answer = await rest(client)
     _, _, body = answer.partition(b"\r\n\r\n")
     assert body == b"%x\r\n%b\r\n4\r\ntail\r\n0\r\n\r\n" % (len(piece), piece)
+
+
+async def test_a_piece_is_sent_in_one_whoever_sends_another_meanwhile() -> None:
+    first, second = b"a" * 2_000_000, b"b" * 2_000_000
+
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        await client.begin(200, [(b"content-length", b"4000000")])
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.write, first)
+            nursery.start_soon(client.write, second)
+        await client.finish()
+
+    async with serving(answering(relay)) as served:
+        client = await served.connect(receive_buffer=4096)
+        async with client:
+            await client.send_all(LAST)
+            answer = await rest(client)
+    _, _, body = answer.partition(b"\r\n\r\n")
+    is_in_order = body in (first + second, second + first)
+    assert is_in_order
