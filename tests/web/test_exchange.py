@@ -233,6 +233,21 @@ async def test_a_connection_goes_on_only_behind_a_whole_body(comes: int) -> None
     assert line.goes_on is (comes == 9)
 
 
+async def test_a_client_that_leaves_as_its_last_piece_is_sent_asks_nothing_more() -> None:
+    line, plain = Line(), read(request("/"))
+    assert plain is not None
+
+    async def put(data: bytes) -> None:
+        await line.put(data)
+        if data.endswith(b"abc"):
+            exchange.leave()
+
+    exchange = Exchange(line, put, plain)
+    await exchange.send(start(LENGTH))
+    await exchange.send(body(b"abc"))
+    assert line.goes_on is False
+
+
 async def test_who_left_is_told_before_what_is_still_to_be_read() -> None:
     line, exchange = begun(method=b"POST", head=b"content-length: 9\r\n")
     await exchange.feed(b"x")
