@@ -19,7 +19,7 @@ from tests.web.raw import LONG
 READERS, SLEEPERS = 5, 5
 
 #: What is written to the log meanwhile, and how much memory that may cost.
-FLOOD_BYTES = 8 * 1024 * 1024
+FLOOD_BYTES = 4 * 1024 * 1024
 BOUND_BYTES = 4 * 1024 * 1024
 
 LINE = b"x" * 1023 + b"\n"
