@@ -61,7 +61,7 @@ def check(server: type, protocol: type, reader: type, websocket: type) -> None:
         raise CannotStart(
             f"Hypercorn {version('hypercorn')} with h11 {version('h11')} is not one that swapd"
             f" can serve with ({', '.join(unknown)} changed); install one with"
-            " pip install 'hypercorn>=0.18,<0.19' 'h11<0.17'"
+            " pip install 'hypercorn>=0.18,<0.19' 'h11>=0.16,<0.17'"
         )
 
 
