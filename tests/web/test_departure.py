@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -122,6 +124,38 @@ async def test_a_client_that_reads_nothing_and_leaves_ends_its_request(leave: Le
         await flood.stuck.wait()
         await leave(client)
         await flood.ended.wait()
+
+
+async def test_who_sends_to_a_client_that_is_gone_learns_of_it_by_that() -> None:
+    """Also before the reader of the connection had its turn; else nobody else would have one."""
+    begun, gone, ended = trio.Event(), trio.Event(), trio.Event()
+    most = 10_000
+
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        sent = 0
+        try:
+            await client.begin(200, [])
+            begun.set()
+            await gone.wait()
+            while sent < most:
+                await client.write(b"x")
+                sent += 1
+        finally:
+            counts.append(sent)
+            ended.set()
+
+    counts: list[int] = []
+    async with serving(answering(relay)) as served:
+        for _ in range(8):
+            begun, gone, ended = trio.Event(), trio.Event(), trio.Event()
+            client = await served.connect()
+            await client.send_all(request("/"))
+            await begun.wait()
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.socket.close()
+            gone.set()  # at once: who sends may be the first to have a turn
+            await ended.wait()
+    assert max(counts) < most
 
 
 async def test_a_client_that_does_not_read_stops_the_producer() -> None:
