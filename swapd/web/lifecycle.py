@@ -31,6 +31,7 @@ from swapd.web.request_messages import (
     step_message,
 )
 from swapd.web.services import Services
+from swapd.web.websocket_stream import take_at_most
 
 #: Websocket close codes (RFC 6455, section 7.4, and IANA's registry): going away; try again later.
 GOING_AWAY, TRY_AGAIN_LATER = 1001, 1013
@@ -84,6 +85,7 @@ def lifecycle_views(services: Services) -> Blueprint:
             first = [] if after is not None else [snapshot(services, gap=since is not None)]
             if Topic.REQUESTS in topics:
                 first.append(requests_message(services.requests, services.lifecycle.seq))
+            take_at_most(websocket.scope, limits.LISTENER_MESSAGE_BYTES)
             await websocket.accept()  # there may be nothing to say yet, also to who comes back
             for message in first:
                 await websocket.send(message)

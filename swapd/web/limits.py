@@ -23,6 +23,9 @@ FIELDS = 256
 #: Of one websocket message, which is held in memory: images and audio are sent inline.
 WEBSOCKET_MESSAGE_BYTES = 128 * _MEBIBYTE
 
+#: Of one that comes from who only listens: nothing in it is read.
+LISTENER_MESSAGE_BYTES = 64 * _KIBIBYTE
+
 #: Between two pings on a websocket: they keep what lies between us and a client awake.
 PING_EVERY = 20.0
 

@@ -30,8 +30,10 @@ from hypercorn.protocol.ws_stream import ASGIWebsocketState, FrameTooLargeError,
 from hypercorn.typing import (
     ASGIReceiveEvent,
     ASGISendEvent,
+    HTTPScope,
     WebsocketDisconnectEvent,
     WebsocketReceiveEvent,
+    WebsocketScope,
 )
 from wsproto.connection import ConnectionState
 from wsproto.events import CloseConnection, Message, Ping
@@ -53,7 +55,18 @@ _STEP_BYTES = 8 * 1024
 
 _TOO_LARGE = CloseConnection(code=CloseReason.MESSAGE_TOO_BIG)
 
+#: Where the scope of a websocket keeps how large a message of its client may be.
+_MOST = "swapd.message_bytes"
+
 know_all_close_codes()
+
+
+def take_at_most(scope: HTTPScope | WebsocketScope, size: int) -> None:
+    """Take no message from the client that is larger than ``size``, in bytes or characters.
+
+    To be said before the websocket is accepted, where less is awaited than models may be sent.
+    """
+    scope["state"][_MOST] = size
 
 
 class WebsocketStream(WSStream):
@@ -92,6 +105,7 @@ class WebsocketStream(WSStream):
     async def _take_bytes(self, event: Data) -> None:
         """Take what came; of what is compressed a little at a time (rule 10)."""
         if self._is_compressed is None and self.handshake.accepted:
+            self.buffer.max_length = self.scope["state"].get(_MOST, self.buffer.max_length)
             self._is_compressed = bounded(self.connection, self.buffer.max_length)
         if not self._is_compressed:
             await super().handle(event)

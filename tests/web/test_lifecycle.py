@@ -121,6 +121,19 @@ async def test_the_end_of_swapd_is_a_going_away() -> None:
         assert await code_of_close(websocket) == (1, 1001)
 
 
+@pytest.mark.parametrize("size", [64 * 1024, 64 * 1024 + 1])
+async def test_who_should_only_listen_may_say_little(size: int) -> None:
+    async with floor() as web, listening(web) as websocket:
+        await heard(websocket)
+        await websocket.send_message(b"x" * size)
+        if size > 64 * 1024:
+            assert await code_of_close(websocket) == (0, 1009)
+        else:
+            await websocket.ping()  # answered behind what came before
+            web.lifecycle.publish(START)
+            assert (await heard(websocket))["type"] == "transition"
+
+
 async def test_who_lags_gets_what_was_kept_and_may_come_again_later() -> None:
     async with floor() as web, listening(web) as websocket:
         await heard(websocket)
