@@ -24,12 +24,21 @@ from swapd.policy.turns import wake
 class Calm:
     """All ready models while nobody waits; holds until there is any other fact."""
 
-    def __init__(self, ready: Sequence[Seat], rules: Rules, serving: dict[Ticket, Seat]) -> None:
-        """Serve by ``ready`` models that have their places, and note in ``serving`` whom."""
+    def __init__(
+        self,
+        ready: Sequence[Seat],
+        mortal: Sequence[Seat],
+        rules: Rules,
+        serving: dict[Ticket, Seat],
+    ) -> None:
+        """Serve by ``ready`` models that have their places, and note in ``serving`` whom.
+
+        Time may stop any that is ``mortal``, also one that has its place no more since a reload.
+        """
         self._rules = rules
         self._serving = serving
         self._ready: dict[ModelId, Seat] = {seat.model: seat for seat in ready}
-        self._mortal = [seat for seat in ready if seat.terms.ttl]  # time may stop them
+        self._mortal = mortal
 
     def answer(self, fact: RequestArrived | RequestFinished, now: float) -> list[Effect] | None:
         """Record ``fact`` and return what it comes to; None if that must be thought about."""
@@ -61,4 +70,6 @@ def calm(places: Places, rules: Rules, serving: dict[Ticket, Seat]) -> Calm | No
     seats = places.seats.values()
     if any(seat.stuck or (seat.leaving is not None and seat.is_loaded) for seat in seats):
         return None
-    return Calm([seat for seat in seats if places.has_its_place(seat)], rules, serving)
+    ready = [seat for seat in seats if seat.is_open]
+    mortal = [seat for seat in ready if seat.terms.ttl]
+    return Calm([seat for seat in ready if places.is_alone(seat)], mortal, rules, serving)

@@ -27,7 +27,7 @@ from swapd.policy.seats import Terms
 from swapd.testing.groups import group
 from swapd.testing.replay import replay
 
-A, B = ModelId("a"), ModelId("b")
+A, B, C = map(ModelId, "abc")
 T1, T2, T3, T4 = (Ticket(number) for number in range(1, 5))
 G1 = Generation(1)
 
@@ -89,6 +89,19 @@ def test_a_request_that_comes_before_the_clock_finds_who_has_idled_for_too_long(
     scheduler = two_ready(Terms(ttl=10.0))
     stops = StopModel(B, G1, Reason.TTL)
     assert told(scheduler, RequestArrived(T3, A), now=10.0) == [Admit(T3, A, G1), stops]
+
+
+def test_a_request_keeps_swapd_awake_for_models_that_a_reload_set_against_each_other() -> None:
+    models = dict.fromkeys((A, B, C), Terms(ttl=10.0))
+    scheduler = Scheduler(models, GroupEviction({"g": group("a", "b", "c", swap=False)}))
+    for ticket, model in ((T1, A), (T2, B), (T3, C)):
+        told(scheduler, RequestArrived(ticket, model), ModelReady(model, G1))
+        told(scheduler, RequestFinished(ticket))
+    apart = {"g": group("a", "b"), "h": group("c", exclusive=False)}
+    told(scheduler, Reconfigured(models, GroupEviction(apart), frozenset(), drain_by=0.0))
+    assert told(scheduler, RequestArrived(T4, C), now=3.0) == [Admit(T4, C, G1), WakeAt(10.0)]
+    stops = [StopModel(model, G1, Reason.TTL) for model in (A, B)]
+    assert told(scheduler, RequestFinished(T4), now=10.0) == [*stops, WakeAt(20.0)]
 
 
 @pytest.mark.parametrize("terms", [Terms(concurrency_limit=1), Terms(parallel=1)])
