@@ -22,11 +22,6 @@ class Cuttable:
         self._scope = trio.CancelScope()
         self._why: RequestError | None = None
 
-    @property
-    def is_cut(self) -> bool:
-        """Tell whether it was told to end."""
-        return self._why is not None
-
     def cut(self, why: RequestError) -> None:
         """End the block, or do not let it begin; the first reason is the one that counts."""
         if self._why is None:

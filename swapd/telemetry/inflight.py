@@ -78,6 +78,7 @@ class InFlight:
     bytes_sent: int = 0
     _block: Cuttable = field(default_factory=Cuttable)
     _at_cancel: Callable[[], None] | None = None
+    _is_cancelled: bool = False
 
     def admitted(self) -> None:
         """Note that the model serves it from now on."""
@@ -110,11 +111,16 @@ class InFlight:
         return self._block
 
     def cancel(self) -> None:
-        """Have it end now, with the word that it was cancelled.  Once is enough."""
-        if not self._block.is_cut:
-            self._block.cut(RequestCancelled(f"the request to {self.model} was cancelled by hand"))
-            if self._at_cancel is not None:
-                self._at_cancel()
+        """Have it end now, with the word that it was cancelled.  Once is enough.
+
+        One that was cut already may hang on a client that does not read: that ends, too.
+        """
+        if self._is_cancelled:
+            return
+        self._is_cancelled = True
+        self._block.cut(RequestCancelled(f"the request to {self.model} was cancelled by hand"))
+        if self._at_cancel is not None:
+            self._at_cancel()
 
 
 class Requests:

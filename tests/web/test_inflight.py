@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio_websocket import ConnectionClosed
 
-from swapd.errors import RequestCancelled
+from swapd.errors import ModelUnavailable, RequestCancelled
 from swapd.telemetry.inflight import InFlight, Phase, Step
 from swapd.web import limits
 from tests.upstream.scripted import Connection, Script
@@ -187,6 +187,18 @@ async def test_a_request_that_is_cancelled_twice_is_cancelled_once() -> None:
             with pytest.raises(RequestCancelled), tracked.cancellable(at_cancel):
                 await cancel_twice()
             assert (await cancel(web)).status == 200, "it is under way still"
+    assert cancelled == [True]
+
+
+async def test_a_request_that_hangs_though_it_was_cut_can_still_be_cancelled() -> None:
+    cancelled: list[bool] = []
+    async with floor() as web:
+        with web.services.requests.track("m", method="GET", path="/", client=None) as tracked:
+            at_cancel = partial(cancelled.append, True)
+            with pytest.raises(ModelUnavailable), tracked.cancellable(at_cancel) as around:
+                around.cut(ModelUnavailable("m was unloaded", retry_after=1))
+                tracked.cancel()
+                await trio.lowlevel.checkpoint()
     assert cancelled == [True]
 
 
