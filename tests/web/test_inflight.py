@@ -194,10 +194,10 @@ async def test_a_request_that_hangs_though_it_was_cut_can_still_be_cancelled() -
     cancelled: list[bool] = []
     async with floor() as web:
         with web.services.requests.track("m", method="GET", path="/", client=None) as tracked:
-            at_cancel = partial(cancelled.append, True)
-            with pytest.raises(ModelUnavailable), tracked.cancellable(at_cancel) as around:
-                around.cut(ModelUnavailable("m was unloaded", retry_after=1))
-                tracked.cancel()
+            around = tracked.cancellable(partial(cancelled.append, True))
+            around.cut(ModelUnavailable("m was unloaded", retry_after=1))
+            tracked.cancel()
+            with pytest.raises(ModelUnavailable), around:
                 await trio.lowlevel.checkpoint()
     assert cancelled == [True]
 

@@ -123,6 +123,8 @@ class Activity:
 
     def reconfigure(self, keeping: Keeping) -> None:
         """Remember by ``keeping`` from now on; a file is opened only if it is another."""
+        if keeping.path != self._keeping.path:
+            self._asked.set()  # what is there goes where it belonged, and nothing more with it
         self._keeping = keeping
         self.captures.resize(keeping.capture_bytes)
         self._woken.set()

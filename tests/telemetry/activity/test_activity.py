@@ -317,6 +317,24 @@ async def test_another_file_is_gone_over_to(tmp_path: Path) -> None:
     assert (ids_in(one), ids_in(other)) == ([1], [1, 2])
 
 
+async def test_no_time_passes_in_which_requests_still_go_where_they_went_before(
+    mock_clock: MockClock, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.db"
+    async with keeping() as kept:
+        kept.is_heard = False
+        kept.activity.record(finished())
+        await wait_all_tasks_blocked()
+        kept.activity.reconfigure(Keeping(file, EVERYTHING))
+        for _ in range(1000):
+            if file.exists():
+                break
+            await trio.to_thread.run_sync(bool)
+        kept.activity.record(finished())
+    assert mock_clock.current_time() == 0
+    assert ids_in(file) == [1]
+
+
 async def test_a_file_that_cannot_be_used_leaves_the_old_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
