@@ -118,9 +118,13 @@ class OwnLog:
             self._say(data)
             return
         try:
-            self._token.run_sync_soon(self._say, data)
+            self._token.run_sync_soon(self._say_in_turn, data)
         except trio.RunFinishedError:
             self._say(data)
+
+    def _say_in_turn(self, data: bytes) -> None:
+        self.handler.settle()  # rule 3
+        self._say(data)
 
 
 def _forms(key: str) -> Iterator[str]:
@@ -174,11 +178,18 @@ class _Handler(logging.Handler):
         """Write what waits; in Trio's thread only."""
         waiting, self._waiting = self._waiting, []
         try:
-            if waiting:
-                lines = (self.lines.happened("INFO", when, what) for when, what in waiting)
-                self._take("".join(lines))
+            if lines := "".join(self._happened(when, what) for when, what in waiting):
+                self._take(lines)
         except Exception as error:  # noqa: BLE001  a line must not end what it is about
             _log.error("%d lines of the log are lost for a bug", len(waiting), exc_info=error)
+
+    def _happened(self, when: float, what: Happened) -> str:
+        """Return the line of ``what``; none, but word of it, if that cannot be made."""
+        try:
+            return self.lines.happened("INFO", when, what)
+        except Exception as error:  # noqa: BLE001  nor take others with it
+            _log.error("a line of the log is lost for a bug", exc_info=error)
+            return ""
 
     def _line(self, logger: object, name: str, event: MutableMapping[str, Any]) -> str:
         record = event.pop("_record")

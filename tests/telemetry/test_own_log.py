@@ -237,11 +237,40 @@ async def test_what_happens_often_is_said_before_what_is_said_after_it() -> None
         assert said[3:] == ["[INFO] four\n"]
 
 
-def test_what_cannot_be_told_hurts_nobody_else() -> None:
-    class Odd(Asked):
-        def __str__(self) -> str:
-            raise ValueError("odd")
+async def test_what_happens_often_is_said_before_what_a_thread_says_after_it(
+    mock_clock: MockClock,
+) -> None:
+    with logging_to(said := Said()) as own_log:
+        own_log.enter_trio()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(own_log.run)
+            await wait_all_tasks_blocked()
+            own_log.happened(Asked("one"))
+            await trio.to_thread.run_sync(partial(ours.warning, "two"))
+            await wait_all_tasks_blocked()
+            assert said == ["[INFO] one\n", "[WARN] two\n"]
+            nursery.cancel_scope.cancel()
+    assert mock_clock.current_time() == 0
 
+
+class Odd(Asked):
+    def __str__(self) -> str:
+        raise ValueError("odd")
+
+
+async def test_what_cannot_be_told_takes_nothing_with_it_that_waits_beside_it() -> None:
+    with logging_to(said := Said()) as own_log:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(own_log.run)
+            await wait_all_tasks_blocked()
+            for what in (Asked("one"), Odd(""), Asked("two")):
+                own_log.happened(what)
+            nursery.cancel_scope.cancel()
+    assert "ValueError: odd" in said[0]
+    assert said[1:] == ["[INFO] one\n[INFO] two\n"]
+
+
+def test_what_cannot_be_told_hurts_nobody_else() -> None:
     with logging_to(said := Said()) as own_log:
         own_log.happened(Odd(""))
         own_log.happened(Asked("one"))
