@@ -45,6 +45,7 @@ class Client:
         self._answer = answer
         self._body: Body | RequestError | None = None
         self._received = trio.Event()
+        self._has_left = False
         self._spool = Spool(max_body_bytes)
         try:
             self._spool.expect(length_of(headers) or 0)
@@ -67,6 +68,11 @@ class Client:
         """What ends whoever serves it, if that is there; else they have to make it."""
         exchange = self._answer.exchange
         return None if exchange is None else exchange.ended_by
+
+    @property
+    def is_unheard(self) -> bool:
+        """Tell whether nobody hears what it still sends, though its answer is not complete."""
+        return self._answer.exchange is None and not (self._answer.complete or self._has_left)
 
     @property
     def began(self) -> bool:
@@ -152,6 +158,7 @@ class Client:
 
     def left(self) -> None:
         """Note that the client has left, which matters before the end of the answer."""
+        self._has_left = True
         if not self._answer.complete:
             if not (self.is_endless and self.began):
                 note_departure(self._answer)

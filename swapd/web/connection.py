@@ -24,7 +24,7 @@ from hypercorn.typing import (
 from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
 
-from swapd.web import access_log
+from swapd.web import access_log, limits
 from swapd.web.answer import Answer, Mark, unmarked
 from swapd.web.beside import Beside
 from swapd.web.client import Client, note_departure
@@ -80,6 +80,8 @@ class Connection(TrioASGIHTTPConnection):
                     await _attend(client, receive, relay, nursery.start_soon)
         finally:
             client.close()
+            if answer.connection is not None and client.is_unheard:
+                answer.connection.spawn(_swallow, receive)
 
     async def _serve_by_quart(self, receive: ASGIReceiveCallable, answer: Answer) -> None:
         with trio.CancelScope() as request:
@@ -95,6 +97,13 @@ class Connection(TrioASGIHTTPConnection):
                 return message
 
             await super().__call__(receive_for_quart, answer.send)
+
+
+async def _swallow(receive: ASGIReceiveCallable) -> None:
+    """Read what nobody will, until the end: Hypercorn waits until it may tell of that."""
+    with trio.move_on_after(limits.LINGER):
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
 
 async def _attend(

@@ -23,7 +23,16 @@ from swapd.web.client import Client
 from swapd.web.connection import Web
 from swapd.web.limits import Patience
 from tests.upstream.bodies.test_nameless import files_of_at_most
-from tests.web.raw import PATHS, answering, receive_until, relaying, request, serving, upload
+from tests.web.raw import (
+    PATHS,
+    Served,
+    answering,
+    receive_until,
+    relaying,
+    request,
+    serving,
+    upload,
+)
 
 
 async def echo(scope: HTTPScope, client: Client) -> None:
@@ -160,6 +169,27 @@ async def test_an_upload_larger_than_quarts_default_is_taken(path: str) -> None:
     # No comparison that pytest explains: it would print megabytes.
     is_whole = answer.endswith(body if path == "/" else b"%d" % len(body))
     assert is_whole
+
+
+async def test_a_handler_that_fails_amid_a_large_upload_ends_its_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """With many of them, for it takes some luck to have more pieces come than may wait."""
+    answers = []
+
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        raise RuntimeError("a bug")
+
+    async def ask(served: Served) -> None:
+        chunks = b"1000\r\n%s\r\n" % (b"x" * 0x1000) * 160
+        head = b"transfer-encoding: chunked\r\n"
+        answers.append(await served.ask(request("/", method=b"POST", head=head) + chunks))
+
+    async with serving(answering(relay)) as served, trio.open_nursery() as clients:
+        for _ in range(10):
+            clients.start_soon(ask, served)
+    assert all(answer.startswith(b"HTTP/1.1 500") for answer in answers)
+    assert caplog.text.count("RuntimeError: a bug") == len(answers) == 10
 
 
 @pytest.mark.parametrize("announced", [True, False])
