@@ -62,6 +62,7 @@ class Answer:
         elif message["type"] == "http.response.body":
             await self.write(message.get("body", b""), more=message.get("more_body", False))
         else:
+            await trio.lowlevel.checkpoint_if_cancelled()
             await self._send_whole(message)
 
     async def begin(self, status: int, headers: Sequence[Header], *, more: bool = False) -> None:
@@ -77,8 +78,12 @@ class Answer:
             )
 
     async def write(self, data: bytes, *, more: bool) -> None:
-        """Send a piece of the body, which is the last unless there is ``more``."""
-        await trio.lowlevel.checkpoint_if_cancelled()
+        """Send a piece of the body, which is the last unless there is ``more``.
+
+        Once the client has all, its end is said whoever is cancelled: it has had a whole answer.
+        """
+        if not self.complete:
+            await trio.lowlevel.checkpoint_if_cancelled()
         self._note_body(len(data), more)
         if self.complete and self.connection is not None:
             # Its client may leave; its handler may still finish.  After this send the next
@@ -90,7 +95,6 @@ class Answer:
             await self._send_whole({"type": "http.response.body", "body": data, "more_body": more})
 
     async def _send_whole(self, message: ASGISendEvent) -> None:
-        await trio.lowlevel.checkpoint_if_cancelled()
         with trio.CancelScope(shield=True):  # rule 2; whoever cuts the connection ends the wait
             await self._send(message)
 
