@@ -22,7 +22,7 @@ from typing import TypeVar
 import trio
 
 from swapd.errors import CannotStart, StoreUnreadable
-from swapd.telemetry.activity.keeping import Keeping
+from swapd.telemetry.activity.keeping import Keeping, Retention
 from swapd.telemetry.activity.row import Row
 from swapd.telemetry.activity.store import Store
 from swapd.telemetry.captures import Captures, Draft
@@ -109,7 +109,8 @@ class Activity:
 
     def _may_rest(self) -> bool:
         """Tell whether what came last need not be written yet (rule 4)."""
-        if self._keeping.path is not None or self._keeping.capture_bytes or self._ending:
+        leaves = self._store and self._store.path  # a file may be about to be left
+        if self._keeping.path or leaves or self._keeping.capture_bytes or self._ending:
             return False
         return len(self._waiting) < QUEUE // 2 and not self._is_heard()
 
@@ -183,17 +184,16 @@ class Activity:
         return str(self._keeping.path or "the requests in memory")
 
     async def _write_within(self, patience: trio.CancelScope) -> None:
+        assert self._store is not None
         with patience:
             while not self._ending or self._waiting:
                 await self._gather()
                 await self._follow()
-                if not await self._write() and self._ending:
+                if not await self._write(self._keeping.retention) and self._ending:
                     break
-            assert self._store is not None
             await self._do(self._store.close)
         if patience.cancelled_caught:
             # Whoever holds the file up may hold up its closing, too: nobody waits for that.
-            assert self._store is not None
             trio.lowlevel.start_thread_soon(self._store.close, lambda outcome: None)
         if self._waiting:
             _log.error("swapd ends: %d requests are not remembered", len(self._waiting))
@@ -203,8 +203,7 @@ class Activity:
         with trio.move_on_after(PRUNE_EVERY) as idle:
             await self._woken.wait()
         self._woken = trio.Event()
-        if idle.cancelled_caught:
-            assert self._store is not None
+        if idle.cancelled_caught and self._store is not None:
             self._store.recount()
         elif self._waiting:
             with trio.move_on_after(LINGER):
@@ -218,7 +217,8 @@ class Activity:
             if path is not None and await self._do(former.is_gone):
                 await self._begin_anew(former)
             return
-        await self._write()  # what came before the change belongs to the old one
+        # What came before the change belongs to the old one, which new limits do not concern.
+        await self._write(Retention())
         try:
             store = await self._do(partial(Store, path))
         except CannotStart as error:
@@ -244,15 +244,15 @@ class Activity:
         await self._do(former.close)
         self.captures.clear()  # their numbers were those of the old rows
 
-    async def _write(self) -> bool:
-        """Write what waits and forget what is too old; tell whether that was possible.
+    async def _write(self, keep: Retention) -> bool:
+        """Write what waits and forget what is not kept; tell whether that was possible.
 
         What comes meanwhile gathers for the next time: to hand work to the thread costs as much as
         many rows.
         """
         self._writes = True
         try:
-            while await self._write_batch():
+            while await self._write_batch(keep):
                 pass
         except sqlite3.Error as error:
             await self._fail(error)
@@ -262,11 +262,11 @@ class Activity:
         self._recover()
         return True
 
-    async def _write_batch(self) -> bool:
-        """Write some of what waits, forget some of what is too old; tell if there is more."""
+    async def _write_batch(self, keep: Retention) -> bool:
+        """Write some of what waits, forget some of what is not kept; tell if there is more."""
         assert self._store is not None
         batch = list(islice(self._waiting, BATCH))
-        work = partial(self._store.work, batch, self._keeping.retention, self._wall_clock())
+        work = partial(self._store.work, batch, keep, self._wall_clock())
         done = await self._do(work)
         for _ in batch:
             self._waiting.popleft()

@@ -335,6 +335,18 @@ async def test_no_time_passes_in_which_requests_still_go_where_they_went_before(
     assert ids_in(file) == [1]
 
 
+async def test_a_file_that_is_left_for_memory_gets_all_that_came_before(tmp_path: Path) -> None:
+    file = tmp_path / "a.db"
+    async with keeping(file) as kept:
+        kept.is_heard = False
+        for _ in range(3):
+            kept.activity.record(finished())
+        kept.activity.reconfigure(Keeping(None, Retention(rows=1)))
+        kept.activity.record(finished())
+        await kept.ids()
+    assert set(ids_in(file)) >= {1, 2, 3}
+
+
 async def test_a_file_that_cannot_be_used_leaves_the_old_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
