@@ -10,6 +10,7 @@ Rule 4: what goes to memory, and nobody is told of, rests until somebody wants t
 from __future__ import annotations
 
 import logging
+import math
 import sqlite3
 import time
 from collections import deque
@@ -44,7 +45,7 @@ LINGER = 0.1
 #: Seconds after which a store that failed is tried again.
 RETRY = 5.0
 
-#: Seconds between two looks at what has become too old.
+#: Seconds between two looks at what a file holds that has become too old.
 PRUNE_EVERY = 600.0
 
 #: Seconds that the last rows may take at the end.
@@ -163,13 +164,13 @@ class Activity:
         """
         assert self._store is not None, "run() has opened it"
         await self._settle()
+        work, limiter = partial(_read, self._store, query), self._readers
         try:
-            return await trio.to_thread.run_sync(
-                partial(_read, self._store, query), abandon_on_cancel=True, limiter=self._readers
-            )
+            return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=limiter)
         except sqlite3.Error as error:
             self._woken.set()  # the writer sees to it if the file is gone
-            raise StoreUnreadable(f"{self._where()}: {error}", retry_after=RETRY) from error
+            where = self._keeping.path or "the requests in memory"
+            raise StoreUnreadable(f"{where}: {error}", retry_after=RETRY) from error
 
     async def _settle(self) -> None:
         """Wait until what was handed in before now is written; not for what comes meanwhile."""
@@ -179,9 +180,6 @@ class Activity:
                 self._asked.set()
                 self._woken.set()
                 await self._written.wait()
-
-    def _where(self) -> str:
-        return str(self._keeping.path or "the requests in memory")
 
     async def _write_within(self, patience: trio.CancelScope) -> None:
         assert self._store is not None
@@ -199,11 +197,13 @@ class Activity:
             _log.error("swapd ends: %d requests are not remembered", len(self._waiting))
 
     async def _gather(self) -> None:
-        """Wait for requests, or for the time to look after the old ones."""
-        with trio.move_on_after(PRUNE_EVERY) as idle:
+        """Wait for requests, or for the time to look after a file's old ones."""
+        assert self._store is not None
+        # Memory keeps by number alone: time changes nothing there, and what rests goes on resting.
+        with trio.move_on_after(PRUNE_EVERY if self._store.path else math.inf) as idle:
             await self._woken.wait()
         self._woken = trio.Event()
-        if idle.cancelled_caught and self._store is not None:
+        if idle.cancelled_caught:
             self._store.recount()
         elif self._waiting:
             with trio.move_on_after(LINGER):

@@ -13,7 +13,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from swapd.errors import CannotStart, StoreUnreadable
-from swapd.telemetry.activity.activity import LAST_WRITE, LINGER, QUEUE, Activity
+from swapd.telemetry.activity.activity import LAST_WRITE, LINGER, PRUNE_EVERY, QUEUE, Activity
 from swapd.telemetry.activity.keeping import Keeping, Retention
 from swapd.telemetry.activity.row import Row
 from tests.telemetry.activity.finished import NOW, finished
@@ -160,6 +160,19 @@ async def test_what_nobody_hears_of_rests_until_it_is_read() -> None:
         kept.activity.record(finished(model="d"))
         assert await kept.activity.read(models_of) == ["a", "b", "c", "d"]
         assert kept.told == []
+
+
+async def test_time_alone_does_not_write_what_rests(mock_clock: MockClock) -> None:
+    async with keeping(retention=Retention(rows=3)) as kept:
+        kept.is_heard = False
+        for name in "abc":
+            kept.activity.record(finished(model=name))
+        await wait_all_tasks_blocked()
+        mock_clock.jump(2 * PRUNE_EVERY)
+        await wait_all_tasks_blocked()
+        assert kept.activity._writer.borrowed_tokens == 0
+        assert len(kept.activity._waiting) == 3
+        assert await kept.activity.read(models_of) == ["a", "b", "c"]
 
 
 async def test_of_what_rests_only_as_many_wait_as_would_be_kept() -> None:
