@@ -5,6 +5,7 @@ from __future__ import annotations
 from quart import Blueprint, request
 from quart.typing import ResponseReturnValue
 
+from swapd.policy.life import ModelState
 from swapd.web.services import Services
 
 
@@ -46,6 +47,8 @@ def admin_views(services: Services) -> Blueprint:
             await supervisor.load(model)
             return {"model": model, "state": services.state(model)}
         supervisor.begin_load(model)
+        if services.state(model) is ModelState.READY:  # no transition will tell of it
+            return {"model": model, "state": ModelState.READY}
         return {"model": model}, 202  # what becomes of it is told by its transitions
 
     return views

@@ -219,8 +219,10 @@ async def test_load_waits_if_it_shall(swapd: Running) -> None:
     await swapd.until_said("org/beta: starting -> ready (load)")
     told = await run("load", "alpha", "--wait", "--json", url=swapd.url)
     assert told.json() == {"model": "alpha", "state": "ready"}
-    told = await run("load", "alpha", "--json", url=swapd.url)
-    assert told.json()["model"] == "alpha"
+    told = await run("load", "gpt-4o", "--json", url=swapd.url)
+    assert told.json() == {"model": "alpha", "state": "ready"}
+    again = await run("load", "alpha", url=swapd.url)
+    assert (again.code, again.out, again.err) == (0, "alpha is ready\n", "")
 
 
 async def test_what_swapd_refuses_is_told_in_its_own_words(swapd: Running) -> None:

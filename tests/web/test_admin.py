@@ -7,7 +7,9 @@ import json
 import pytest
 
 from swapd.ids import ModelId
+from swapd.policy.life import ModelState
 from tests.web.floor import floor, get
+from tests.web.opened import become
 
 
 @pytest.mark.parametrize("name", ["m", "alias", "sel", "public"])
@@ -18,6 +20,17 @@ async def test_a_name_to_load_means_what_it_means_to_a_request(name: str) -> Non
         reply = await web.ask(get(f"/api/models/load/{name}", method=b"POST"))
         assert (reply.status, json.loads(reply.body)) == (202, {"model": "m"})
         assert web.models.loaded == [ModelId("m")]
+
+
+async def test_a_load_of_what_is_ready_already_says_so() -> None:
+    async with floor() as web:
+        become(web, ModelState.STARTING)
+        reply = await web.ask(get("/api/models/load/m", method=b"POST"))
+        assert (reply.status, json.loads(reply.body)) == (202, {"model": "m"})
+        become(web, ModelState.READY)
+        reply = await web.ask(get("/api/models/load/alias", method=b"POST"))
+        assert (reply.status, json.loads(reply.body)) == (200, {"model": "m", "state": "ready"})
+        assert web.models.loaded == [ModelId("m")] * 2
 
 
 async def test_swapd_is_ready_until_it_begins_to_end() -> None:
