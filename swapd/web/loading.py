@@ -28,7 +28,7 @@ from swapd.web.manner import Api, Manner
 from swapd.web.remarks import Asides, ChatRemarks, Remarks
 from swapd.web.services import Services
 from swapd.web.talking import Account, TalkingStream, Waits, Way
-from swapd.web.wait_report import TIME_EVERY, Outlook, Report
+from swapd.web.wait_report import TIME_EVERY, Report, Situation
 
 #: The routes on which ``stream`` asks for an event stream, with every server.  What it means for
 #: sounds and images differs from server to server.
@@ -47,7 +47,7 @@ class Loading:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._outlooks = Outlooks(services)
+        self._situations = Situations(services)
 
     def way(
         self,
@@ -93,7 +93,7 @@ class Loading:
         if model is None or not model.send_loading_state or (remarks := speak()) is None:
             return None
         every = min(TIME_EVERY, config.server.keep_alive or TIME_EVERY)
-        return Account(Report(target, every=every), remarks, partial(self._outlooks.of, target))
+        return Account(Report(target, every=every), remarks, partial(self._situations.of, target))
 
 
 def _remarks(path: str, api: Api, model: str) -> Remarks | None:
@@ -106,7 +106,7 @@ def _remarks(path: str, api: Api, model: str) -> Remarks | None:
     return ChatRemarks(model, id_=f"chatcmpl-{secrets.token_hex(12)}", created=created)
 
 
-class Outlooks:
+class Situations:
     """What is known of those who wait (rule 1)."""
 
     def __init__(self, services: Services) -> None:
@@ -116,15 +116,15 @@ class Outlooks:
         self._doomed: Mapping[ModelId, ModelId] = {}
         self._progress: dict[ModelId, str | None] = {}
 
-    def of(self, model: ModelId) -> Outlook:
+    def of(self, model: ModelId) -> Situation:
         """Return what is known of those who wait for ``model``."""
         if trio.current_time() > self._until:
             self._look()
         state = self._services.state(model)
         place = self._places.get(model)
         if place is None:
-            return Outlook(state)
-        return Outlook(
+            return Situation(state)
+        return Situation(
             state,
             position=place.position,
             waits_for=tuple((other, self._services.state(other)) for other in place.waits_for),

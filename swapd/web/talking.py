@@ -29,7 +29,7 @@ from swapd.web.manner import Manner
 from swapd.web.prompter import Prompter
 from swapd.web.refusal import Refusal, decoding_of
 from swapd.web.remarks import KEEP_ALIVE, Remarks
-from swapd.web.wait_report import LOOK_EVERY, Outlook, Report
+from swapd.web.wait_report import LOOK_EVERY, Report, Situation
 
 #: Seconds for which a wait is none: what fails that soon is told by its status.
 AT_ONCE = 0.1
@@ -62,7 +62,7 @@ class Account(NamedTuple):
 
     report: Report
     remarks: Remarks
-    outlook: Callable[[], Outlook]
+    situation: Callable[[], Situation]
 
     def anew(self) -> Account:
         """Return what is told of another wait for the same model."""
@@ -156,10 +156,10 @@ class TalkingStream:
 
     def _news(self, account: Account) -> bytes:
         report, remarks, look = account
-        if self._account is not account or not (outlook := look()).is_wait:
+        if self._account is not account or not (situation := look()).is_wait:
             return b""  # the wait is over, or there is none that anybody knows of
         first = b"" if report.began else remarks.opening(report.opening())
-        line = report.news(outlook, self._waited())
+        line = report.news(situation, self._waited())
         return first + (remarks.line(line) if line else b"")
 
     def _last_line(self, account: Account) -> bytes:

@@ -19,7 +19,7 @@ DETAILS_EVERY = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class Situation:
     """What is known of those who wait for one model.
 
     Attributes:
@@ -77,14 +77,14 @@ class Report:
         """Return the report on another wait of the same request."""
         return Report(self._model, every=self._every, is_another=True)
 
-    def news(self, outlook: Outlook, waited: float) -> str | None:
+    def news(self, situation: Situation, waited: float) -> str | None:
         """Return what has changed, or how long it takes, if it is time to say so.
 
         Args:
-          outlook: What is known now.
+          situation: What is known now.
           waited: Seconds since the request came.
         """
-        known, before = _situation(outlook), self._told
+        known, before = _words(situation), self._told
         if waited - self._told_at < self._patience(known) - LOOK_EVERY / 2:
             return None  # there will be another question nearer to the time
         self._told, self._told_at = known, waited
@@ -116,22 +116,22 @@ _FOR = {
 }
 
 
-def _situation(outlook: Outlook) -> tuple[str, str]:
-    if outlook.state is ModelState.STARTING:
-        return _LOADING, outlook.progress or ""
-    if outlook.position is None:
+def _words(situation: Situation) -> tuple[str, str]:
+    if situation.state is ModelState.STARTING:
+        return _LOADING, situation.progress or ""
+    if situation.position is None:
         return _LOADING, ""  # it is not in the queue yet, or not any more
-    return f"Queue position: #{outlook.position}", "; ".join(_obstacles(outlook))
+    return f"Queue position: #{situation.position}", "; ".join(_obstacles(situation))
 
 
-def _obstacles(outlook: Outlook) -> Iterator[str]:
-    if outlook.yields_to is not None:
-        yield f"{outlook.yields_to} comes first"
-    for model, state in outlook.waits_for:
+def _obstacles(situation: Situation) -> Iterator[str]:
+    if situation.yields_to is not None:
+        yield f"{situation.yields_to} comes first"
+    for model, state in situation.waits_for:
         yield _FOR[state].format(model)
-    if outlook.overdue and outlook.waits_for:
+    if situation.overdue and situation.waits_for:
         yield "nobody else is served there any more"
-    if outlook.state is ModelState.STOPPING:
+    if situation.state is ModelState.STOPPING:
         yield "waiting for its last process to end"
-    elif outlook.state is ModelState.READY and not outlook.waits_for and not outlook.yields_to:
+    elif situation.state is ModelState.READY and not (situation.waits_for or situation.yields_to):
         yield "its server is busy"

@@ -22,11 +22,11 @@ from swapd.upstream.bodies.request import ModelRequest, read_request
 from swapd.views import Waiting
 from swapd.web.answer import Answer
 from swapd.web.client import Client
-from swapd.web.loading import Loading, Outlooks
+from swapd.web.loading import Loading, Situations
 from swapd.web.prompter import Prompter
 from swapd.web.services import Services
 from swapd.web.talking import TalkingStream, Waits
-from swapd.web.wait_report import Outlook
+from swapd.web.wait_report import Situation
 from tests.upstream.scripted import Connection, staying
 from tests.web.floor import Floor, chat, floor
 from tests.web.raw import receive_until, rest
@@ -178,11 +178,11 @@ async def test_progress_is_shown_while_the_model_starts_and_not_what_it_says_lat
     async with floor(model=TELLING) as web:
         web.services.logs.of(M).write(b"loaded 50%\n")
         web.models.change(waiting(M, 1))
-        outlooks = Outlooks(web.services)
+        situations = Situations(web.services)
         publish(web.services, M, ModelState.STARTING)
-        assert outlooks.of(M) == Outlook(ModelState.STARTING, 1, progress="loaded 50%")
+        assert situations.of(M) == Situation(ModelState.STARTING, 1, progress="loaded 50%")
         publish(web.services, M, ModelState.READY)
-        assert outlooks.of(M) == Outlook(ModelState.READY, 1)
+        assert situations.of(M) == Situation(ModelState.READY, 1)
 
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/v1/messages"])
@@ -295,12 +295,12 @@ async def test_a_line_comes_as_often_as_a_comment_would(autojump_clock: MockCloc
 
 async def test_what_is_known_is_found_out_once_for_all_who_ask(autojump_clock: MockClock) -> None:
     known = Known(waiting(M, 2), waiting(M, 5, "b"), waiting(ModelId("b"), 7, "m"))
-    outlooks = Outlooks(cast(Services, known))
-    seen = [outlooks.of(ModelId(name)) for name in ("m", "b", "m", "c") for _ in range(50)]
+    situations = Situations(cast(Services, known))
+    seen = [situations.of(ModelId(name)) for name in ("m", "b", "m", "c") for _ in range(50)]
     assert (known.queued, known.searched) == (1, 1)
-    assert seen[0] == Outlook(ModelState.STARTING, position=2, yields_to=ModelId("b"))
-    assert seen[50] == Outlook(ModelState.STOPPED, 7, ((M, ModelState.STARTING),))
-    assert seen[150] == Outlook(ModelState.STOPPED)
+    assert seen[0] == Situation(ModelState.STARTING, position=2, yields_to=ModelId("b"))
+    assert seen[50] == Situation(ModelState.STOPPED, 7, ((M, ModelState.STARTING),))
+    assert seen[150] == Situation(ModelState.STOPPED)
     await trio.sleep(0.2)
-    outlooks.of(M)
+    situations.of(M)
     assert (known.queued, known.searched) == (2, 2)

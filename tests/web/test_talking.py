@@ -24,14 +24,14 @@ from swapd.web.manner import Api, Manner
 from swapd.web.prompter import TICK, Prompter
 from swapd.web.remarks import Asides
 from swapd.web.talking import AT_ONCE, Account, TalkingStream, Waits, Way
-from swapd.web.wait_report import Outlook, Report
+from swapd.web.wait_report import Report, Situation
 
 M = ModelId("m")
 EVENTS = [(b"content-type", b"text/event-stream")]
 EVENT = b"data: a\n\n"
 ALIVE = b": keep-alive\n\n"
 
-LOADING = Outlook(ModelState.STARTING, position=1)
+LOADING = Situation(ModelState.STARTING, position=1)
 
 SCOPE = cast(
     HTTPScope,
@@ -47,7 +47,7 @@ class Stage:
     way: Way
     client: Client
     reader: Reader
-    outlook: list[Outlook]
+    situation: list[Situation]
 
     @property
     def seen(self) -> list[tuple[float, object]]:
@@ -100,9 +100,9 @@ async def stage(
     api: Api = Api.RESPONSES,
 ) -> AsyncIterator[Stage]:
     """Serve one request for the length of the block, which may fail."""
-    reader, outlook = Reader(slowness), [LOADING]
+    reader, situation = Reader(slowness), [LOADING]
     client = Client(Answer(SCOPE, cast(Any, reader.take)), [], 0)
-    account = Account(Report(M), Asides(Api.RESPONSES), lambda: outlook[0])
+    account = Account(Report(M), Asides(Api.RESPONSES), lambda: situation[0])
     admissions: list[None] = []
     again: list[None] = []
     prompter = Prompter()
@@ -120,7 +120,7 @@ async def stage(
         )
         with suppress(UpstreamFailed):
             async with talking.served() as way:
-                yield Stage(talking, way, client, reader, outlook)
+                yield Stage(talking, way, client, reader, situation)
         reader.note("over")
         await trio.sleep(2 * TICK)
         assert trio.lowlevel.current_statistics().seconds_to_next_deadline == math.inf
@@ -359,7 +359,7 @@ async def test_what_was_to_be_told_is_not_told_once_the_model_is_ready(
 
 async def test_nothing_is_told_while_nobody_knows_of_a_wait(autojump_clock: MockClock) -> None:
     async with stage(tells=True) as on:
-        on.outlook[0] = Outlook(ModelState.READY)  # the supervisor has not come to it yet
+        on.situation[0] = Situation(ModelState.READY)  # the supervisor has not come to it yet
         await trio.sleep(0.5)
         on.admit()
         await on.answer(EVENT)
@@ -368,9 +368,9 @@ async def test_nothing_is_told_while_nobody_knows_of_a_wait(autojump_clock: Mock
 
 async def test_what_changes_is_told_within_a_second(autojump_clock: MockClock) -> None:
     async with stage(tells=True) as on:
-        on.outlook[0] = Outlook(ModelState.STOPPED, 2, ((ModelId("b"), ModelState.READY),))
+        on.situation[0] = Situation(ModelState.STOPPED, 2, ((ModelId("b"), ModelState.READY),))
         await trio.sleep(2.5)
-        on.outlook[0] = LOADING
+        on.situation[0] = LOADING
         await trio.sleep(1)
     assert on.words == [
         (at(0.1), b": swapd loading model: m\n\n: Queue position: #2: waiting for b to finish\n\n"),

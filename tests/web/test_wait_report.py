@@ -6,20 +6,20 @@ import pytest
 
 from swapd.ids import ModelId
 from swapd.policy.life import ModelState
-from swapd.web.wait_report import Outlook, Report
+from swapd.web.wait_report import Report, Situation
 
 STOPPED, STARTING = ModelState.STOPPED, ModelState.STARTING
 READY, STOPPING = ModelState.READY, ModelState.STOPPING
 
 A, B, C = ModelId("a"), ModelId("b"), ModelId("c")
 
-LOADING = Outlook(STARTING, position=1)
+LOADING = Situation(STARTING, position=1)
 
 
-def told(*outlooks: Outlook, every: float = 5.0, step: float = 1.0) -> list[str | None]:
-    """Return what is told of ``outlooks``, of which a new one comes after each ``step`` s."""
+def told(*situations: Situation, every: float = 5.0, step: float = 1.0) -> list[str | None]:
+    """Return what is told of ``situations``, of which a new one comes after each ``step`` s."""
     report = Report(A, every=every)
-    return [report.news(outlook, number * step) for number, outlook in enumerate(outlooks)]
+    return [report.news(situation, number * step) for number, situation in enumerate(situations)]
 
 
 def test_the_first_line_names_the_model() -> None:
@@ -45,45 +45,45 @@ def test_a_load_alone_is_told_by_the_first_line_and_then_by_its_time() -> None:
 
 
 def test_progress_is_told_in_the_models_own_words() -> None:
-    half, whole = Outlook(STARTING, 1, progress="50%"), Outlook(STARTING, 1, progress="100%")
+    half, whole = Situation(STARTING, 1, progress="50%"), Situation(STARTING, 1, progress="100%")
     assert told(half, half, half, whole) == ["Loading: 50%", None, None, "Loading (3 s): 100%"]
 
 
 def test_a_progress_bar_is_not_told_each_time_that_it_moves() -> None:
-    bar = [Outlook(STARTING, 1, progress=f"{number}%") for number in range(7)]
+    bar = [Situation(STARTING, 1, progress=f"{number}%") for number in range(7)]
     lines = [line for line in told(*bar) if line]
     assert lines == ["Loading: 0%", "Loading (2 s): 2%", "Loading (4 s): 4%", "Loading (6 s): 6%"]
 
 
 @pytest.mark.parametrize(
-    ("outlook", "line"),
+    ("situation", "line"),
     [
-        (Outlook(STOPPED, 2), "Queue position: #2"),
+        (Situation(STOPPED, 2), "Queue position: #2"),
         (
-            Outlook(STOPPED, 1, waits_for=((B, READY), (C, STOPPING))),
+            Situation(STOPPED, 1, waits_for=((B, READY), (C, STOPPING))),
             "Queue position: #1: waiting for b to finish; waiting for c to end",
         ),
         (
-            Outlook(STOPPED, 3, waits_for=((B, STARTING), (C, STOPPED))),
+            Situation(STOPPED, 3, waits_for=((B, STARTING), (C, STOPPED))),
             "Queue position: #3: b is loaded first; c is loaded first",
         ),
         (
-            Outlook(STOPPED, 1, waits_for=((B, READY),), overdue=True),
+            Situation(STOPPED, 1, waits_for=((B, READY),), overdue=True),
             "Queue position: #1: waiting for b to finish; nobody else is served there any more",
         ),
-        (Outlook(STOPPED, 1, overdue=True), "Queue position: #1"),
-        (Outlook(STOPPING, 1), "Queue position: #1: waiting for its last process to end"),
-        (Outlook(READY, 1), "Queue position: #1: its server is busy"),
-        (Outlook(READY, 2, yields_to=B), "Queue position: #2: b comes first"),
-        (Outlook(READY, 1, ((B, READY),)), "Queue position: #1: waiting for b to finish"),
+        (Situation(STOPPED, 1, overdue=True), "Queue position: #1"),
+        (Situation(STOPPING, 1), "Queue position: #1: waiting for its last process to end"),
+        (Situation(READY, 1), "Queue position: #1: its server is busy"),
+        (Situation(READY, 2, yields_to=B), "Queue position: #2: b comes first"),
+        (Situation(READY, 1, ((B, READY),)), "Queue position: #1: waiting for b to finish"),
     ],
 )
-def test_it_is_told_what_is_awaited(outlook: Outlook, line: str) -> None:
-    assert told(outlook) == [line]
+def test_it_is_told_what_is_awaited(situation: Situation, line: str) -> None:
+    assert told(situation) == [line]
 
 
 def test_a_new_place_is_told_as_soon_as_it_is_seen_and_the_time_with_it() -> None:
-    second, first = Outlook(STOPPED, 2), Outlook(STOPPED, 1)
+    second, first = Situation(STOPPED, 2), Situation(STOPPED, 1)
     assert told(second, second, first, LOADING) == [
         "Queue position: #2",
         None,
@@ -102,6 +102,6 @@ def test_the_time_is_told_as_often_as_is_asked_for() -> None:
 
 
 def test_nobody_waits_for_a_model_that_is_ready_and_has_no_queue() -> None:
-    assert not Outlook(READY).is_wait
-    assert all(Outlook(state).is_wait for state in (STOPPED, STARTING, STOPPING))
-    assert Outlook(READY, 1).is_wait
+    assert not Situation(READY).is_wait
+    assert all(Situation(state).is_wait for state in (STOPPED, STARTING, STOPPING))
+    assert Situation(READY, 1).is_wait
