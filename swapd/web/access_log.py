@@ -17,7 +17,7 @@ from typing import TypeAlias
 from hypercorn.typing import HTTPScope, WebsocketScope
 
 from swapd.web.errors import Header
-from swapd.web.request_log import CLIENT_LEFT, Outcome, outcome, request_id
+from swapd.web.request_log import CLIENT_LEFT, Outcome, model_of, outcome, request_id
 
 _log = logging.getLogger("swapd.access")
 
@@ -92,14 +92,16 @@ class Access:
         self.status = ended.status if ended else status
 
     def __str__(self) -> str:
-        """Say it as llama-swap does, then under which ID, and why it ended badly if it did."""
+        """Say it as llama-swap does; then the ID, the model, and why it ended badly if it did."""
         scope = self._scope
         address, agent = who_asks(scope["client"], scope["headers"])
+        asked = model_of(scope)
+        model = f" {_printable(asked)}" if asked else ""
         why = f": {self._ended.why}" if self._ended else ""
         return (
             f'Request {address} "{_method(scope)} {_quoted(scope["path"])}'
             f' HTTP/{scope["http_version"]}" {self.status} {self._size} "{_quoted(agent)}"'
-            f" {in_go(self._seconds)} {request_id(scope)}{why}"
+            f" {in_go(self._seconds)} {request_id(scope)}{model}{why}"
         )
 
     def fields(self) -> Mapping[str, object]:
@@ -119,6 +121,8 @@ class Access:
             "user_agent": _printable(agent),
             "duration_ms": round(self._seconds * 1000, 3),
         }
+        if (model := model_of(scope)) is not None:
+            fields["model"] = _printable(model)
         if self._ended:
             fields["error"] = self._ended.why
         return fields

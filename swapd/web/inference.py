@@ -25,7 +25,7 @@ from swapd.web.errors import METHOD_NOT_ALLOWED, Problem
 from swapd.web.loading import Loading
 from swapd.web.manner import Manner
 from swapd.web.metering import Meter, metered
-from swapd.web.request_log import asked
+from swapd.web.request_log import asked, concerns
 from swapd.web.routes import methods_of, upstream_path
 from swapd.web.services import Services
 from swapd.web.talking import Waits
@@ -59,8 +59,10 @@ class Inference:
         services = self._services
         asked = await self._read(scope, client)
         found = services.find(asked.model)
+        model = full_name(found.target)
+        concerns(scope, model)
         with services.requests.track(
-            full_name(found.target),
+            model,
             method=scope["method"],
             path=scope["path"],
             client=_address(scope),

@@ -25,6 +25,7 @@ from swapd.web.answers import redirect, telling
 from swapd.web.client import Client
 from swapd.web.connection import Relay
 from swapd.web.metering import Meter, metered
+from swapd.web.request_log import concerns
 from swapd.web.services import Services
 from swapd.web.target import BELOW_COMFYUI, BELOW_UPSTREAM, with_query
 
@@ -74,11 +75,13 @@ class Passthrough:
 
     async def _ask(self, place: Place, scope: HTTPScope, client: Client, meter: Meter) -> None:
         services = self._services
+        model = full_name(place.target)
+        concerns(scope, model)
         body = await client.body()
         self.check_loaded(place, scope)
         address = scope["client"][0] if scope["client"] else None
         with services.requests.track(
-            full_name(place.target),
+            model,
             method=scope["method"],
             path=path_of(place),
             client=address,

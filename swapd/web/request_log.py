@@ -29,6 +29,7 @@ ID_HEADER = b"x-request-id"
 #: Where the scope of a request keeps what is told here.
 _OUTCOME = "swapd.outcome"
 _ID = "swapd.request_id"
+_MODEL = "swapd.model"
 _FAULT = "swapd.fault"
 
 #: The IDs that are taken from clients.
@@ -68,6 +69,16 @@ def _given(headers: Iterable[_Header]) -> str | None:
         if name == ID_HEADER:
             return value.decode() if _SANE.fullmatch(value) else None
     return None
+
+
+def concerns(scope: HTTPScope | WebsocketScope, model: str) -> None:
+    """Keep for the log that the request is for ``model``, by whatever name it asks for it."""
+    _kept(scope)[_MODEL] = model
+
+
+def model_of(scope: HTTPScope | WebsocketScope) -> str | None:
+    """Return for which model the request is, as ``concerns`` was told."""
+    return cast("str | None", _kept(scope).get(_MODEL))
 
 
 def settle(scope: HTTPScope | WebsocketScope, status: int, why: str) -> None:

@@ -25,7 +25,7 @@ from swapd.web.client_websocket import ClientWebsocket
 from swapd.web.errors import BUG, Problem, kind_of, problem_of
 from swapd.web.manner import Manner
 from swapd.web.passthrough import Passthrough, folder_of, path_of, target_of
-from swapd.web.request_log import ID_HEADER, request_id, settle, settle_departure
+from swapd.web.request_log import ID_HEADER, concerns, request_id, settle, settle_departure
 from swapd.web.services import Services
 
 #: Codes of RFC 6455, section 7.4, and of IANA's registry.
@@ -101,6 +101,8 @@ class Websockets:
             status, location = folder_of(place, scope)
             await client.refuse(status, [(b"location", location)], b"")
             return
+        model = full_name(place.target)
+        concerns(scope, model)
         address = scope["client"][0] if scope["client"] else None
         handshake = Handshake(
             target=target_of(place, scope),
@@ -113,7 +115,7 @@ class Websockets:
             return
         self._passthrough.check_loaded(place, scope)
         tracking = services.requests.track(
-            full_name(place.target),
+            model,
             method="GET",
             path=path_of(place),
             client=address,

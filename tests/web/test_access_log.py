@@ -10,9 +10,10 @@ from typing import cast
 import pytest
 from hypercorn.typing import HTTPScope
 
+from swapd.errors import ModelUnavailable
 from swapd.web import access_log
 from swapd.web.access_log import Access, in_go
-from swapd.web.request_log import Outcome, request_id, settle
+from swapd.web.request_log import Outcome, concerns, request_id, settle
 from tests.web.floor import chat, floor, get
 from tests.web.raw import OPEN_WEBSOCKET, receive_until
 
@@ -56,9 +57,45 @@ async def test_a_request_is_one_line_as_llama_swap_has_it_with_an_id(
     (said,) = log.messages
     assert re.fullmatch(
         r'Request 127.0.0.1 "POST /v1/chat/completions HTTP/1.1" 200 2 "curl/7.88.1"'
-        r" [0-9.]+(µs|ms|s) mine-1",
+        r" [0-9.]+(µs|ms|s) mine-1 m",
         said,
     )
+
+
+PEERS = {"far": {"proxy": "http://127.0.0.1:1", "models": ["big"]}}
+
+
+@pytest.mark.parametrize(
+    ("asked", "model"),
+    [
+        (chat(b'{"model": "alias"}'), "m"),
+        (chat(b'{"model": "big"}'), "far/big"),
+        (chat(b"{}", path="/upstream/alias/x"), "m"),
+        (get("/upstream/m/x.js"), "m"),
+        (OPEN_WEBSOCKET.replace(b"/ws", b"/upstream/alias/x.js"), "m"),
+        (chat(b'{"model": "x"}'), None),
+        (get("/running"), None),
+    ],
+)
+async def test_a_request_to_a_model_is_found_by_it_however_it_asked_and_ended(
+    log: pytest.LogCaptureFixture, asked: bytes, model: str | None
+) -> None:
+    async with floor(peers=PEERS) as web:
+        web.models.refusal = ModelUnavailable("not now", retry_after=1)
+        await web.ask(asked)
+    (record,) = log.records
+    (told,) = cast(tuple[Access], record.args)
+    assert told.fields().get("model") == model
+    found = re.search(r"s [0-9a-f]{8}-\d+( \S+)?(: .*)?$", str(told))
+    assert found is not None
+    assert found[1] == (model and f" {model}")
+
+
+def test_the_name_of_a_model_stays_one_line() -> None:
+    scope = scope_of()
+    concerns(scope, "a\x1b[31m\nb")
+    assert line(scope).isprintable()
+    assert Access(scope, 0.0025, 200, 1, None).fields()["model"] == r"a\x1b[31m\nb"
 
 
 @pytest.mark.parametrize(
