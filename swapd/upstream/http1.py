@@ -94,11 +94,6 @@ class Pool:
         self._idle: deque[tuple[Wire, float]] = deque()  # oldest first, with when it was left
         self._closed = False
 
-    @property
-    def is_closed(self) -> bool:
-        """Tell whether it keeps connections no more."""
-        return self._closed
-
     def wait_by(self, timeouts: Timeouts) -> None:
         """Wait no longer than ``timeouts`` say from now on."""
         self.origin.timeouts = timeouts
