@@ -15,10 +15,12 @@ from typing import TypeAlias
 
 import msgspec
 
+from swapd.ids import Header
+
 _log = logging.getLogger("swapd.captures")
 
 #: Headers as they came.
-Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
+Headers: TypeAlias = Sequence[Header]
 
 #: Makes headers fit to be seen: without secrets.
 Show: TypeAlias = Callable[[Headers], Mapping[str, str]]

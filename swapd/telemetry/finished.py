@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from swapd.ids import Header
 from swapd.telemetry.usage.usage import UNKNOWN, Usage
 
 
 class Collector(Protocol):
     """Is given a copy of one answer while it comes; neither blocks nor raises."""
 
-    def begin(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
+    def begin(self, status: int, headers: Sequence[Header]) -> None:
         """Take the head, as the client gets it."""
 
     def write(self, data: bytes) -> None:

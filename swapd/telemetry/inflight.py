@@ -16,9 +16,8 @@ from enum import StrEnum
 
 from swapd.cuttable import Cuttable
 from swapd.errors import RequestCancelled
+from swapd.ids import Header
 from swapd.telemetry.feed import Feed
-
-Header = tuple[bytes, bytes]
 
 
 class Phase(StrEnum):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
+from swapd.ids import Header
 from swapd.upstream.bodies.body import Body
 from swapd.upstream.headers import for_client, for_upstream
 from swapd.upstream.http1 import Pool
@@ -17,9 +18,7 @@ from swapd.upstream.http1 import Pool
 class Downstream(Protocol):
     """Where an answer goes; it does not matter who serves it."""
 
-    async def begin(
-        self, status: int, headers: Sequence[tuple[bytes, bytes]], *, more: bool = False
-    ) -> None:
+    async def begin(self, status: int, headers: Sequence[Header], *, more: bool = False) -> None:
         """Pass on the head, which may wait for the body if there is ``more`` at once."""
 
     async def write(self, data: bytes) -> None: ...
@@ -43,7 +42,7 @@ class ProxiedRequest(NamedTuple):
 
     method: bytes
     target: bytes
-    headers: Sequence[tuple[bytes, bytes]]
+    headers: Sequence[Header]
     body: Body
     client: str | None
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from swapd.upstream.headers import Header, for_client, for_upstream
+from swapd.ids import Header
+from swapd.upstream.headers import for_client, for_upstream
 from swapd.upstream.origin import Origin
 
 #: What the handshake of each hop says anew.

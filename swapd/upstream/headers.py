@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
-Header = tuple[bytes, bytes]
+from swapd.ids import Header
 
 _HOP_BY_HOP = frozenset(
     {

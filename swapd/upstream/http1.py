@@ -18,12 +18,13 @@ import trio
 
 from swapd.config.timeouts import Timeouts
 from swapd.errors import UpstreamFailed, UpstreamTooSlow, UpstreamUnreachable
+from swapd.ids import Header
 from swapd.upstream.bodies.body import Body
 from swapd.upstream.message import Message
 from swapd.upstream.origin import Origin
 from swapd.upstream.wire import Wire
 
-Headers = Sequence[tuple[bytes, bytes]]
+Headers = Sequence[Header]
 
 #: A body up to this size is copied, to go out with the head in one packet.
 _SMALL_BODY_BYTES = 64 * 1024
@@ -48,7 +49,7 @@ class Response:
         return self._message.status
 
     @property
-    def headers(self) -> list[tuple[bytes, bytes]]:
+    def headers(self) -> list[Header]:
         """Names in lower case, in the order and as often as they came."""
         return self._message.headers
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import httptools
 
 from swapd.errors import UpstreamFailed
+from swapd.ids import Header
 from swapd.upstream.dial import PROXY
 
 #: How the word begins by which TLS refuses what is none: an alert.
@@ -34,7 +35,7 @@ class Message:
     def __init__(self, method: bytes) -> None:
         """Await the response to a ``method`` request."""
         self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []
+        self.headers: list[Header] = []
         self.ended = False
         self.untouched = True
         self.was_reset = False

@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from swapd.config.peers import Peer
 from swapd.errors import UnknownModel
+from swapd.ids import Header
 from swapd.upstream.exchange import Downstream, ProxiedRequest, relay
 from swapd.upstream.handshake import Handshake
-from swapd.upstream.headers import Header
 from swapd.upstream.http1 import Pool
 from swapd.upstream.websocket import Downstream as Websocket
 from swapd.upstream.websocket import tunnel

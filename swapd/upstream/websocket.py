@@ -21,9 +21,9 @@ from wsproto.frame_protocol import CloseReason as Code
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from swapd.errors import UpstreamFailed, UpstreamTooSlow, UpstreamUnreachable
+from swapd.ids import Header
 from swapd.upstream.close_codes import know_all_close_codes
 from swapd.upstream.handshake import Handshake, answered_to
-from swapd.upstream.headers import Header
 from swapd.upstream.http1 import feed, receive_head
 from swapd.upstream.line import Line
 from swapd.upstream.message import Message

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from hypercorn.typing import HTTPScope, WebsocketScope
 
-from swapd.web.errors import Header
+from swapd.ids import Header
 from swapd.web.request_log import CLIENT_LEFT, Outcome, model_of, outcome, request_id
 
 _log = logging.getLogger("swapd.access")

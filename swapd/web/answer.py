@@ -14,10 +14,9 @@ from typing import TypeAlias
 import trio
 from hypercorn.typing import ASGISendCallable, ASGISendEvent, HTTPScope, WebsocketScope
 
+from swapd.ids import Header
 from swapd.web.exchange import exchange_of
 from swapd.web.live_connection import STATE_KEY, LiveConnection
-
-Header: TypeAlias = tuple[bytes, bytes]
 
 #: Gives the headers of an answer what every answer to such a request has.
 Mark: TypeAlias = Callable[[HTTPScope, Sequence[Header]], Sequence[Header]]

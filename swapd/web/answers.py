@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 from hypercorn.typing import HTTPScope
 
 from swapd.errors import RequestError
+from swapd.ids import Header
 from swapd.web.client import Client
-from swapd.web.errors import BUG, Header, Problem, problem_of
+from swapd.web.errors import BUG, Problem, problem_of
 from swapd.web.manner import Manner
 from swapd.web.request_log import ID_HEADER, request_id, settle
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
-from swapd.web.errors import Header
+from swapd.ids import Header
 
 #: What needs no key: those who watch over the machine ask here, and browsers by themselves.
 OPEN_PATHS = frozenset(

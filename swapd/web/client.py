@@ -9,10 +9,11 @@ import trio
 from hypercorn.typing import ASGIReceiveCallable, HTTPScope
 
 from swapd.errors import RequestError
+from swapd.ids import Header
 from swapd.upstream.bodies.body import Body
 from swapd.upstream.bodies.spool import Spool
 from swapd.web import limits
-from swapd.web.answer import Answer, Header, length_of
+from swapd.web.answer import Answer, length_of
 from swapd.web.beside import Beside
 from swapd.web.request_log import blame, settle_departure
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import trio
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable
 
+from swapd.ids import Header
 from swapd.upstream.websocket import Farewell
 from swapd.web import limits
-from swapd.web.errors import Header
 
 #: What is said of a client that left without a word, and of a side that gave no code.
 VANISHED, NO_CODE = 1006, 1005

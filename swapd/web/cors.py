@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from hypercorn.typing import HTTPScope
 
-from swapd.web.errors import Header
+from swapd.ids import Header
 
 #: Allows every origin.
 ANY = "*"

@@ -7,11 +7,12 @@ from functools import partial
 
 from hypercorn.typing import HTTPScope
 
+from swapd.ids import Header
 from swapd.web import cors
 from swapd.web.answers import redirect, tell
 from swapd.web.client import Client
 from swapd.web.connection import Relay, RouteOf
-from swapd.web.errors import Header, Problem
+from swapd.web.errors import Problem
 from swapd.web.manner import Manner
 from swapd.web.services import Services
 from swapd.web.target import cleaned, with_query

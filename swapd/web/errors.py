@@ -31,8 +31,7 @@ from swapd.errors import (
     UpstreamFailed,
     UpstreamTooSlow,
 )
-
-Header = tuple[bytes, bytes]
+from swapd.ids import Header
 
 
 @dataclass(frozen=True, slots=True)

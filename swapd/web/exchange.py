@@ -24,7 +24,8 @@ from hypercorn.typing import (
     HTTPScope,
 )
 
-from swapd.web.errors import Header, Problem
+from swapd.ids import Header
+from swapd.web.errors import Problem
 from swapd.web.plain_head import PlainHead
 
 #: Pieces of a body that may wait to be read, each of one receive.

@@ -16,13 +16,12 @@ from typing import TypeAlias
 
 from hypercorn.typing import HTTPScope, WebsocketScope
 
+from swapd.ids import Header
 from swapd.web import cors
 from swapd.web.auth import Keys
 from swapd.web.cors import Origins
 from swapd.web.errors import UNAUTHORIZED, Problem, forbidden
 from swapd.web.hosts import Hosts
-
-Header = tuple[bytes, bytes]
 
 #: Values of headers by the name of the header, as often as it came.
 Said: TypeAlias = Mapping[bytes, Sequence[bytes]]

@@ -9,6 +9,7 @@ from quart import Blueprint
 from quart.typing import ResponseReturnValue
 
 from swapd.errors import UnknownRequest
+from swapd.ids import Header
 from swapd.telemetry.inflight import InFlight
 from swapd.web.access_log import who_asks
 from swapd.web.auth import Keys
@@ -62,7 +63,7 @@ def address_of(request: InFlight) -> str:
     return who_asks((request.client, 0) if request.client else None, request.headers)[0]
 
 
-def _without_host(request: InFlight) -> list[tuple[bytes, bytes]]:
+def _without_host(request: InFlight) -> list[Header]:
     return [header for header in request.headers if header[0].lower() != b"host"]
 
 

@@ -15,6 +15,7 @@ from html import escape
 import msgspec
 from hypercorn.typing import HTTPScope, WebsocketScope
 
+from swapd.ids import Header
 from swapd.web.errors import Problem, envelope
 
 
@@ -106,7 +107,7 @@ def _api(path: str) -> Api:
     return Api.RESPONSES if _RESPONSES.search(path) else Api.OPENAI
 
 
-def _form(headers: Iterable[tuple[bytes, bytes]]) -> Form:
+def _form(headers: Iterable[Header]) -> Form:
     """Return what the client reads best.  Who reads JSON among others gets it."""
     accepted = b",".join(value for name, value in headers if name.lower() == b"accept").lower()
     if b"application/json" in accepted:

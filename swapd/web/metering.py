@@ -17,6 +17,7 @@ from hypercorn.typing import HTTPScope
 from swapd.config.peers import PeerModel
 from swapd.config.selectors import Target
 from swapd.errors import RequestError, UpstreamFailed, first_line
+from swapd.ids import Header
 from swapd.policy.naming import full_name
 from swapd.telemetry.finished import Collector, Finished
 from swapd.telemetry.inflight import InFlight
@@ -25,7 +26,7 @@ from swapd.telemetry.usage.usage import UNKNOWN, Usage
 from swapd.upstream.bodies.codings import AnswerDecoding, codings_of
 from swapd.upstream.exchange import Downstream, ProxiedRequest
 from swapd.web.auth import Keys
-from swapd.web.errors import BUG, Header, problem_of
+from swapd.web.errors import BUG, problem_of
 from swapd.web.redaction import is_secret
 from swapd.web.request_log import departure, forget_departure
 from swapd.web.routes import is_metered

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from swapd.ids import Header
 from swapd.web import limits
-from swapd.web.errors import Header
 
 _REQUEST_LINE = re.compile(rb"([A-Z]{3,10}) (/[!-~]*) HTTP/1\.1\r\n")
 

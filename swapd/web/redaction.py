@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from swapd.ids import Header
 from swapd.web.auth import Keys
-from swapd.web.errors import Header
 
 #: Stands in place of a secret.
 REDACTED = "[REDACTED]"

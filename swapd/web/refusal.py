@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import msgspec
 
 from swapd.errors import UpstreamFailed
+from swapd.ids import Header
 from swapd.upstream.bodies.codings import AnswerDecoding, codings_of
-from swapd.web.errors import Header, Kind, Problem
+from swapd.web.errors import Kind, Problem
 
 #: How much of an error is kept.
 _MOST_BYTES = 64 * 1024

@@ -10,15 +10,14 @@ import logging
 import re
 import secrets
 from collections.abc import Iterable, MutableMapping
-from typing import NamedTuple, TypeAlias, cast
+from typing import NamedTuple, cast
 
 from hypercorn.typing import HTTPScope, WebsocketScope
 
 from swapd.errors import first_line
+from swapd.ids import Header
 
 _log = logging.getLogger("swapd.requests")
-
-_Header: TypeAlias = tuple[bytes, bytes]
 
 #: What other servers write for it: no client ever gets this status.
 CLIENT_LEFT = 499
@@ -64,7 +63,7 @@ def request_id(scope: HTTPScope | WebsocketScope) -> str:
     return cast(str, known)
 
 
-def _given(headers: Iterable[_Header]) -> str | None:
+def _given(headers: Iterable[Header]) -> str | None:
     for name, value in headers:
         if name == ID_HEADER:
             return value.decode() if _SANE.fullmatch(value) else None

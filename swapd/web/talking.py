@@ -20,11 +20,11 @@ from typing import NamedTuple
 
 import trio
 
+from swapd.ids import Header
 from swapd.upstream.bodies.codings import AnswerDecoding
 from swapd.upstream.exchange import Downstream
 from swapd.web.answers import tell
 from swapd.web.client import Client
-from swapd.web.errors import Header
 from swapd.web.manner import Manner
 from swapd.web.prompter import Prompter
 from swapd.web.refusal import Refusal, decoding_of

@@ -41,6 +41,7 @@ from wsproto.events import Event as WebsocketEvent
 from wsproto.frame_protocol import CloseReason
 from wsproto.handshake import WEBSOCKET_VERSION
 
+from swapd.ids import Header
 from swapd.upstream.close_codes import know_all_close_codes
 from swapd.web import limits
 from swapd.web.errors import BUG, NO_HANDSHAKE, OTHER_WEBSOCKETS, Problem, answer_of
@@ -224,7 +225,7 @@ class WebsocketStream(WSStream):
         return not self._is_taking and silent_for >= limits.SILENT_AFTER
 
 
-def _can_be_read(header: tuple[bytes, bytes]) -> bool:
+def _can_be_read(header: Header) -> bool:
     name, value = header
     if name == b"sec-websocket-extensions":
         return _EXTENSIONS.fullmatch(value) is not None

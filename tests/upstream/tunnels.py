@@ -10,11 +10,12 @@ import trio
 
 from swapd.config.timeouts import Timeouts
 from swapd.errors import UpstreamFailed
+from swapd.ids import Header
 from swapd.upstream.handshake import Handshake
 from swapd.upstream.origin import Origin
 from swapd.upstream.websocket import tunnel
 from tests.upstream.scripted import Server
-from tests.upstream.websockets import Client, Header
+from tests.upstream.websockets import Client
 
 LONG = 30.0
 

@@ -19,10 +19,10 @@ from trio_websocket import (
 )
 from wsproto.utilities import generate_accept_token
 
+from swapd.ids import Header
 from swapd.upstream.websocket import Farewell
 from tests.upstream.scripted import Connection, listener_at
 
-Header = tuple[bytes, bytes]
 Message: TypeAlias = str | bytes
 
 #: What a server does with one websocket.

@@ -11,7 +11,7 @@ from hypercorn.typing import HTTPScope
 from trio.testing import MockClock
 
 from swapd.config.peers import PeerModel
-from swapd.ids import Generation, ModelId
+from swapd.ids import Generation, Header, ModelId
 from swapd.policy.life import ModelState, Reason, Transition
 from swapd.telemetry.finished import Finished
 from swapd.telemetry.inflight import Requests
@@ -19,7 +19,6 @@ from swapd.telemetry.starts import Starts
 from swapd.upstream.bodies.body import Body
 from swapd.upstream.exchange import ProxiedRequest
 from swapd.web.auth import Keys
-from swapd.web.errors import Header
 from swapd.web.metering import Meter, session_of
 from swapd.web.services import Services
 from tests.web.floor import configured

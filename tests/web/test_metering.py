@@ -14,10 +14,10 @@ from hypercorn.typing import HTTPScope
 from trio.testing import wait_all_tasks_blocked
 
 from swapd.errors import ModelUnavailable, TooManyRequests
+from swapd.ids import Header
 from swapd.telemetry.finished import Finished
 from swapd.telemetry.usage.usage import UNKNOWN, Usage
 from swapd.upstream.exchange import ProxiedRequest
-from swapd.web.errors import Header
 from swapd.web.metering import metered
 from tests.upstream.scripted import Connection, staying
 from tests.web.floor import Floor, chat, floor, get

@@ -10,7 +10,7 @@ import brotli
 import pytest
 
 from swapd.errors import UpstreamFailed
-from swapd.web.errors import Header
+from swapd.ids import Header
 from swapd.web.refusal import Refusal, decoding_of
 
 EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")

@@ -16,9 +16,9 @@ import trio
 import zstandard
 
 from swapd.errors import BodyTooLarge, MalformedRequest, UpstreamFailed
+from swapd.ids import Header
 from swapd.upstream.bodies.body import PIECE_BYTES, Body
 from swapd.upstream.bodies.spool import Spool
-from swapd.upstream.headers import Header
 
 #: What a body may become where nothing else is said.
 MOST_BYTES = 1024 * 1024 * 1024

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from swapd.errors import NoModelNamed
+from swapd.ids import Header
 from swapd.upstream.bodies.body import Body, with_edits
 from swapd.upstream.bodies.changes import Changes
 from swapd.upstream.bodies.codings import codings_of, decoded
 from swapd.upstream.bodies.kinds import Fields, Json, Kind, Nothing, Unknown
-from swapd.upstream.headers import Header
 
 _JSON = (b"application/json", b"+json", b"text/json")
 _MULTIPART = b"multipart/form-data"
