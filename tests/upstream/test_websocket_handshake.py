@@ -8,6 +8,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from swapd.config.timeouts import Timeouts
 from swapd.errors import UpstreamFailed, UpstreamTooSlow, UpstreamUnreachable
+from swapd.ids import Header
 from swapd.upstream.handshake import Handshake
 from swapd.upstream.origin import Origin
 from swapd.upstream.websocket import REFUSAL_BYTES, tunnel
@@ -16,7 +17,6 @@ from tests.upstream.scripted import Connection, answering, serving
 from tests.upstream.tunnels import failure_of, refusal_by, tunnelled, wanting
 from tests.upstream.websockets import (
     Client,
-    Header,
     accept,
     echo,
     websockets,
