@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 
 import trio
+from trio.abc import SocketFactory
 
 from swapd.process.ports import who_answers
 
@@ -42,6 +43,30 @@ async def test_a_free_port_is_free() -> None:
     async with await listen("127.0.0.1") as listener:
         port = port_of(listener)
     assert await who_answers(("localhost", port)) is None
+
+
+class FromOnePort(SocketFactory):
+    """Makes sockets that connect from one port, as any may that the system chooses."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def socket(
+        self, family: int = -1, kind: int = -1, protocol: int = -1
+    ) -> trio.socket.SocketType:
+        made = socket.socket(family, kind, protocol)
+        made.bind(("127.0.0.1", self._port))
+        return trio.socket.from_stdlib_socket(made)
+
+
+async def test_a_free_port_that_a_look_at_it_happens_to_come_from_is_free() -> None:
+    async with await listen("127.0.0.1") as listener:
+        port = port_of(listener)
+    usual = trio.socket.set_custom_socket_factory(FromOnePort(port))
+    try:
+        assert await who_answers(("127.0.0.1", port)) is None
+    finally:
+        trio.socket.set_custom_socket_factory(usual)
 
 
 async def test_a_look_at_a_free_port_leaves_nothing_that_only_the_collector_finds() -> None:

@@ -104,3 +104,15 @@ def test_one_who_reads_no_more_ends_nothing() -> None:
         for _ in range(3):
             output.write(b"x")
     os.close(writing)
+
+
+def test_nobody_writes_on_to_one_who_reads_no_more() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with Output(writing) as output:
+        (writer,) = [each for each in threading.enumerate() if each.name == "log output"]
+        output.write(b"x")
+        writer.join(30)
+        assert not writer.is_alive()
+        output.write(b"y" * 2 * 1024 * 1024)  # which neither waits nor fails
+    os.close(writing)
