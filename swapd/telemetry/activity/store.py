@@ -33,6 +33,8 @@ CHUNK = 1000
 #: Seconds that a lock of another program is waited for.
 _PATIENCE = 2.0
 
+#: How often it is tried again to have a write-ahead log, when others are in the way.
+_TRIES = 20
 
 #: How many rows a statement adds.  After each the event loop may take its lock back, which costs
 #: more than a row.  Every value is a variable, of which an old SQLite has 999 in a statement.
@@ -118,7 +120,7 @@ class Store:
 
     def _prepare(self) -> None:
         try:
-            (mode,) = self._writing.execute("PRAGMA journal_mode = WAL").fetchone()
+            mode = self._go_over_to_log()
             # Safe in WAL whatever happens to swapd; a loss of power costs the last rows at most.
             self._writing.execute("PRAGMA synchronous = NORMAL")
             prepare(self._writing)
@@ -129,6 +131,22 @@ class Store:
                 f"store.path: {self.path}: SQLite cannot use its write-ahead log there; put the"
                 " file on a disk of this machine"
             )
+
+    def _go_over_to_log(self) -> str:
+        """Have the file use a write-ahead log; return what it uses from now on.
+
+        Another swapd may be doing so at this moment.  SQLite does not wait for that by itself.
+        """
+        for _ in range(_TRIES):
+            with suppress(sqlite3.OperationalError):
+                return self._journal_mode()
+            self._writing.execute("BEGIN EXCLUSIVE")  # for this it waits
+            self._writing.execute("COMMIT")
+        return self._journal_mode()
+
+    def _journal_mode(self) -> str:
+        (mode,) = self._writing.execute("PRAGMA journal_mode = WAL").fetchone()
+        return str(mode)
 
     def work(self, finished: Sequence[Finished], keep: Retention, now: float) -> Done:
         """Add a row for each of ``finished``, and delete some that are not kept any more.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -268,6 +270,25 @@ def test_llama_swaps_file_is_adopted_with_its_history(tmp_path: Path) -> None:
         old, new = rows_of(store)
     assert (old.id, old.model, old.prompt, old.cached, old.own) == (1, "old", 12, -1, None)
     assert (new.id, new.own is None) == (2, False)
+
+
+@pytest.mark.parametrize("script", ["", PEERS])
+def test_swapds_that_begin_with_one_file_at_once_share_it(tmp_path: Path, script: str) -> None:
+    for number in range(40):  # who is first is up to chance
+        path = tmp_path / f"{number}.db"
+        run(path, script)
+        gate = Barrier(4)
+
+        def begin(path: Path = path, gate: Barrier = gate) -> None:
+            gate.wait()
+            with closing(Store(path)) as store:
+                store.work([finished()], EVERYTHING, NOW)
+
+        with ThreadPoolExecutor(gate.parties) as swapds:
+            for begun in [swapds.submit(begin) for _ in range(gate.parties)]:
+                begun.result()
+        with closing(Store(path)) as store:
+            assert len(rows_of(store)) == gate.parties + bool(script)
 
 
 def test_llama_swap_can_go_on_with_its_file(tmp_path: Path) -> None:
