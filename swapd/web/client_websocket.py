@@ -29,6 +29,8 @@ class ClientWebsocket:
         self.left_early = False
         #: Whether the handshake is answered: with a websocket, or with something else.
         self.answered = False
+        #: The status that the handshake was answered with; 0 before that.
+        self.status = 0
         #: Whether it is open, so that only a close can be said any more.
         self.opened = False
 
@@ -42,7 +44,7 @@ class ClientWebsocket:
 
     async def accept(self, subprotocol: str | None, headers: Sequence[Header]) -> None:
         """Open the websocket; what the client says is for ``receive`` from now on."""
-        self._answer()
+        self._answer(101)
         self.opened = True
         await self._send(
             {"type": "websocket.accept", "subprotocol": subprotocol, "headers": [*headers]}
@@ -50,7 +52,7 @@ class ClientWebsocket:
 
     async def refuse(self, status: int, headers: Sequence[Header], body: bytes) -> None:
         """Answer the handshake with something else than a websocket."""
-        self._answer()
+        self._answer(status)
         # An answer that never has a body has no length either.
         length = [] if status == 204 else [(b"content-length", b"%d" % len(body))]
         sent = [(name.lower(), value) for name, value in headers]
@@ -94,6 +96,6 @@ class ClientWebsocket:
             while not isinstance(await self.receive(), Farewell):
                 pass
 
-    def _answer(self) -> None:
-        self.answered = True
+    def _answer(self, status: int) -> None:
+        self.answered, self.status = True, status
         self._before_answer.cancel(reason="answered")

@@ -46,10 +46,8 @@ class Passthrough:
 
     async def relay(self, scope: HTTPScope, client: Client) -> None:
         """Answer one request by its model, or by what prevented that."""
-        is_upstream = scope["raw_path"].startswith(BELOW_UPSTREAM)
-        route = "/upstream/{model}" if is_upstream else _COMFYUI.decode()
         async with telling(scope, client):
-            with metered(self._services, scope, route=route) as meter:
+            with metered(self._services, scope, route=pattern_of(scope)) as meter:
                 place = self.place(scope)
                 if place.rest:
                     meter.asks_below(path_of(place))
@@ -125,6 +123,12 @@ class Passthrough:
                 f"{model} is not loaded, and {path_of(place)} does not load"
                 " it: it matches upstream.ignorePaths"
             )
+
+
+def pattern_of(scope: HTTPScope | WebsocketScope) -> str:
+    """Return what the path of a request below a model matches, as ``Finished.route``."""
+    is_upstream = scope["raw_path"].startswith(BELOW_UPSTREAM)
+    return "/upstream/{model}" if is_upstream else _COMFYUI.decode()
 
 
 def path_of(place: Place) -> str:

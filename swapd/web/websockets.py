@@ -24,8 +24,17 @@ from swapd.upstream.websocket import Farewell
 from swapd.web.client_websocket import ClientWebsocket
 from swapd.web.errors import BUG, Problem, kind_of, problem_of
 from swapd.web.manner import Manner
-from swapd.web.passthrough import Passthrough, folder_of, path_of, target_of
-from swapd.web.request_log import ID_HEADER, concerns, request_id, settle, settle_departure
+from swapd.web.passthrough import Passthrough, folder_of, path_of, pattern_of, target_of
+from swapd.web.request_log import (
+    CLIENT_LEFT,
+    ID_HEADER,
+    concerns,
+    model_of,
+    outcome,
+    request_id,
+    settle,
+    settle_departure,
+)
 from swapd.web.services import Services
 
 #: Codes of RFC 6455, section 7.4, and of IANA's registry.
@@ -50,20 +59,29 @@ class Websockets:
     ) -> None:
         """Serve one websocket to its end, or tell its client what prevented that."""
         client = ClientWebsocket(receive, send)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(client.watch, nursery.cancel_scope)
-            problem = await self._problem_of(scope, client)
-            if problem is not None:
-                await self._tell(problem, client, scope)
-            nursery.cancel_scope.cancel(reason="over")
-        if client.left_early:
-            settle_departure(scope)
+        refusal = self._services.guard.refusal(scope, is_relayed=True)
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(client.watch, nursery.cancel_scope)
+                problem = refusal or await self._problem_of(scope, client)
+                if problem is not None:
+                    await self._tell(problem, client, scope)
+                nursery.cancel_scope.cancel(reason="over")
+            if client.left_early:
+                settle_departure(scope)
+        finally:
+            if refusal is None:
+                self._count(scope, client)
+
+    def _count(self, scope: WebsocketScope, client: ClientWebsocket) -> None:
+        """Count one that was let in, unless it was only led to another path."""
+        model, ended = model_of(scope), outcome(scope)
+        if model is not None or ended is not None:
+            status = ended.status if ended is not None else client.status or CLIENT_LEFT
+            self._services.accounts.count(model or "", pattern_of(scope), status)
 
     async def _problem_of(self, scope: WebsocketScope, client: ClientWebsocket) -> Problem | None:
         """Serve ``client``; return what has gone wrong, if anything has."""
-        refusal = self._services.guard.refusal(scope, is_relayed=True)
-        if refusal is not None:
-            return refusal
         try:
             await self._until_the_end(scope, client)
         except RequestError as error:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import trio
+from prometheus_client import generate_latest
 from trio.testing import wait_all_tasks_blocked
 from trio_websocket import (
     WebSocketConnection,
 )
 
+from tests.telemetry.metrics.scraped import Scraped
 from tests.upstream.scripted import Connection, serving
 from tests.upstream.websockets import (
     accept,
@@ -17,7 +19,7 @@ from tests.upstream.websockets import (
     listen,
     websockets,
 )
-from tests.web.floor import floor
+from tests.web.floor import Floor, floor
 from tests.web.opened import PATH, farewell, opened, refusal, talking
 from tests.web.raw import OPEN_WEBSOCKET, leave_with_rst, receive_until, rest
 
@@ -137,6 +139,36 @@ async def test_a_websocket_counts_as_a_request_while_it_lasts() -> None:
             await websocket.aclose()
         await wait_all_tasks_blocked(0.05)
         assert not [*web.services.requests]
+
+
+async def test_each_that_was_let_in_is_counted_at_its_end_as_the_log_has_it() -> None:
+    async with talking(keys=["the-key"]) as (web, _):
+        key = {"x-api-key": "the-key"}
+        async with opened(web.served, headers=key) as websocket:
+            assert not counted(web)
+            await websocket.aclose()
+        async with opened(web.served, headers=key) as websocket:
+            web.models.unload("m was unloaded")
+            await farewell(websocket)
+        await refusal(web.served, "/upstream/m/x.js", key)
+        await refusal(web.served, "/upstream/nope/ws", key)
+        await refusal(web.served, "/upstream/m", key)
+        await refusal(web.served)
+        await wait_all_tasks_blocked(0.05)
+        assert counted(web) == {"m 101": 1, "m 503": 1, "m 409": 1, "unnamed": 1}
+
+
+def counted(web: Floor) -> dict[str, float]:
+    """Return how many requests were counted, by model and status, all below models."""
+    found = Scraped(generate_latest(web.services.accounts.registry))
+    counts: dict[str, float] = {}
+    for labels in found.labels("swapd_requests_total"):
+        assert labels["route"] == "/upstream/{model}"
+        key = f"{labels['model']} {labels['status']}"
+        counts[key] = found.value("swapd_requests_total", **labels) or 0
+    if unnamed := found.value("swapd_unnamed_requests_total"):
+        counts["unnamed"] = unnamed
+    return counts
 
 
 async def test_a_model_that_is_unloaded_closes_its_websockets_for_a_restart() -> None:

@@ -47,7 +47,7 @@ class Accounts:
         self._failed: set[str] = set()
         self._unnamed = Counter(
             "swapd_unnamed_requests",
-            "Requests to models that the configuration does not have, or no more.",
+            "Requests that named no model that the configuration has, or has no more.",
             registry=self.registry,
         )
         ProcessCollector(registry=self.registry)
@@ -121,13 +121,9 @@ class Accounts:
 
     def observe(self, finished: Finished) -> None:
         """Count one request that is over.  Never blocks, never raises."""
-        model = finished.model
-        if model not in self._names:
-            self._unnamed.inc()
-            return
-        status = finished.status
-        self._requests.of(model, self._known(finished.route), _label(status)).inc()
-        if not finished.is_metered:
+        model, status = finished.model, finished.status
+        self.count(model, finished.route, status)
+        if model not in self._names or not finished.is_metered:
             return
         self._queue.of(model).observe(finished.queued)
         if 200 <= status < 300:
@@ -135,6 +131,13 @@ class Accounts:
             if finished.first_byte is not None:
                 self._first_byte.of(model).observe(finished.first_byte)
         self._count_tokens(model, finished)
+
+    def count(self, model: str, route: str, status: int) -> None:
+        """Count one request or websocket to ``model`` that is over.  Never blocks, never raises."""
+        if model in self._names:
+            self._requests.of(model, self._known(route), _label(status)).inc()
+        else:
+            self._unnamed.inc()
 
     def _count_tokens(self, model: str, finished: Finished) -> None:
         usage = finished.usage
