@@ -10,7 +10,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 #: The server that is measured has a core for itself; upstream and clients share the last one.
 SERVER_CORES = {0}
 LOAD_CORES = {(os.cpu_count() or 1) - 1}
+ALL_CORES = set(range(os.cpu_count() or 1))
 
 _NGINX = """
 daemon off; master_process off; pid {folder}/nginx.pid; error_log {folder}/nginx.log;
@@ -146,8 +147,9 @@ def swapd(
     *,
     is_fast: bool = True,
     others: Sequence[str] = (),
+    cores: Set[int] = SERVER_CORES,
 ) -> Iterator[Server]:
-    """Run swapd with its defaults, and have its model started: an ``upstream`` of its own.
+    """Run swapd with its defaults on ``cores``, and have its model started: an ``upstream``.
 
     Of the ``others``, whose servers take a tenth of a second to start, one runs at a time.
     """
@@ -166,7 +168,7 @@ def swapd(
     listen = f"127.0.0.1:{port}"
     begin = [sys.executable, "-c", "from swapd.cli import main; main()", "serve"]
     command = [*begin, "--config", str(config), "--listen", listen]
-    with _running(name, command, port, SERVER_CORES, log=folder / f"{name}.log") as server:
+    with _running(name, command, port, cores, log=folder / f"{name}.log") as server:
         body = json.dumps({"model": "m", "messages": []}).encode()
         ask(port, "/v1/chat/completions", body)
         yield server
@@ -193,7 +195,7 @@ def _running(
     name: str,
     command: Sequence[str | Path],
     port: int,
-    cores: set[int],
+    cores: Set[int],
     *,
     log: Path = Path(os.devnull),
 ) -> Iterator[Server]:
