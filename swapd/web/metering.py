@@ -21,7 +21,7 @@ from swapd.ids import Header
 from swapd.policy.naming import full_name
 from swapd.telemetry.finished import Collector, Finished
 from swapd.telemetry.inflight import InFlight
-from swapd.telemetry.usage.reading import Decode, Reading
+from swapd.telemetry.usage.reading import Decode, Reading, UnknownEncoding
 from swapd.telemetry.usage.usage import UNKNOWN, Usage
 from swapd.upstream.bodies.codings import AnswerDecoding, codings_of
 from swapd.upstream.exchange import Downstream, ProxiedRequest
@@ -296,11 +296,11 @@ def _decode_of(headers: Sequence[Header]) -> Decode | None:
     try:
         return AnswerDecoding(codings).feed
     except UpstreamFailed as error:
-        return partial(_cannot_decode, error)
+        return partial(_cannot_decode, str(error))
 
 
-def _cannot_decode(error: UpstreamFailed, data: bytes) -> Iterable[bytes]:
-    raise error
+def _cannot_decode(why: str, data: bytes) -> Iterable[bytes]:
+    raise UnknownEncoding(why)
 
 
 def _line(text: str) -> str:

@@ -17,7 +17,8 @@ from swapd.telemetry.usage.events import Events
 from swapd.telemetry.usage.said import Account
 from swapd.telemetry.usage.usage import Usage
 
-#: Undoes what was done to an answer, piece by piece; raises ``UpstreamFailed`` if it was not.
+#: Undoes what was done to an answer, piece by piece; raises ``UpstreamFailed`` if it was not, and
+#: ``UnknownEncoding`` if that is nothing that we know.
 Decode = Callable[[bytes], Iterable[bytes]]
 
 #: The steps that a piece earns beside those of its bytes: to pass it on costs more than that.
@@ -28,6 +29,10 @@ _DECODED_BYTES = 32
 
 #: What is read at a time of what was decoded.
 _PIECE_BYTES = 64 * 1024
+
+
+class UnknownEncoding(Exception):
+    """An answer is encoded in a way that we cannot undo, which is no fault of it."""
 
 
 class _Reader(Protocol):
@@ -43,6 +48,7 @@ class Reading:
         """Await the body of an answer with ``status``; ``decode`` it first, if it is encoded."""
         #: Why it was not read to its end, if it was not.
         self.unread: str | None = None
+        self._undecodable: str | None = None
         self._account = Account()
         self._effort = Effort()
         self._complaint: Complaint | None = None
@@ -68,8 +74,11 @@ class Reading:
                 self._feed_decoded(reader, self._decode(data))
         except TooDense:
             self._give_up("it would take too long")
+        except UnknownEncoding as error:
+            self._give_up(str(error))
         except UpstreamFailed as error:
             self._give_up(str(error))
+            self._undecodable = f"response decompression failed: {error}"  # llama-swap's words
 
     def finish(self) -> None:
         """Take note that nothing follows, whether that was the proper end or not."""
@@ -89,8 +98,10 @@ class Reading:
         return self._account.usage()
 
     def error(self) -> str | None:
-        """Return what the server said was wrong, if anything was."""
-        return self._account.error if self._complaint is None else self._complaint.words()
+        """Return what the server said was wrong, or what is wrong with what it sent, if anything."""
+        if self._complaint is not None:
+            return self._complaint.words()
+        return self._account.error or self._undecodable
 
     def _feed_decoded(self, reader: _Reader, pieces: Iterable[bytes]) -> None:
         for piece in pieces:

@@ -228,10 +228,16 @@ def test_an_answer_in_many_small_pieces_earns_its_reading() -> None:
     assert read(text[at : at + 1] for at in range(len(text))).usage() == Usage(prompt=3)
 
 
-def test_what_is_not_encoded_as_it_says_is_not_read() -> None:
-    decode = AnswerDecoding(["gzip"]).feed
-    reading = read([b'{"usage": {"prompt_tokens": 3}}', b"more"], decode=decode)
-    assert (reading.usage(), reading.error()) == (UNKNOWN, None)
+def test_what_is_not_encoded_as_it_says_is_not_read_and_that_is_said() -> None:
+    def read_it(status: int) -> Reading:
+        decode = AnswerDecoding(["gzip"]).feed
+        return read([b'{"usage": {"prompt_tokens": 3}}', b"more"], status=status, decode=decode)
+
+    reading = read_it(200)
+    assert reading.usage() == UNKNOWN
+    why = "response decompression failed: the server's answer is not valid gzip"
+    assert (reading.error() or "").startswith(why)
+    assert read_it(502).error() == "502 Bad Gateway"
 
 
 def embeddings(size: int) -> Iterator[bytes]:
