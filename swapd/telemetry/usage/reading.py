@@ -98,7 +98,7 @@ class Reading:
         return self._account.usage()
 
     def error(self) -> str | None:
-        """Return what the server said was wrong, or what is wrong with what it sent, if anything."""
+        """Return what the server said was wrong, or what is wrong with what it sent, if any."""
         if self._complaint is not None:
             return self._complaint.words()
         return self._account.error or self._undecodable
