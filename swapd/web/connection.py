@@ -30,9 +30,6 @@ from swapd.web.beside import Beside
 from swapd.web.client import Client, note_departure
 from swapd.web.target import use_origin_form
 
-#: The largest body that Quart takes, which holds it in memory: its views want small ones.
-_VIEW_BODY_BYTES = 64 * 1024 * 1024
-
 #: Serves one request to a model.
 Relay: TypeAlias = Callable[[HTTPScope, Client], Awaitable[None]]
 
@@ -202,6 +199,7 @@ class Web(QuartTrio):
         route_of: RouteOf,
         mark: Mark = unmarked,
         max_body_bytes: Callable[[], int] = lambda: 0,
+        max_view_bytes: int | None = None,
         websockets: Websockets | None = None,
         say: access_log.Say = access_log.say,
     ) -> None:
@@ -212,6 +210,8 @@ class Web(QuartTrio):
           route_of: Says who relays a request.
           mark: Makes the headers of each answer what they shall be.
           max_body_bytes: Says how large the body of a relayed request may be; 0 is no limit.
+          max_view_bytes: How large that of any other request may be; None is no limit.  Quart
+            holds it in memory, even for a view that wants none.
           websockets: Serves websockets.
           say: Is called with each request that is over.
         """
@@ -223,7 +223,7 @@ class Web(QuartTrio):
         self.say = say
         self.config["RESPONSE_TIMEOUT"] = None  # Quart would cut every answer at 60 s, silently
         self.config["BODY_TIMEOUT"] = None  # slow uplinks send large images too
-        self.config["MAX_CONTENT_LENGTH"] = _VIEW_BODY_BYTES
+        self.config["MAX_CONTENT_LENGTH"] = max_view_bytes
 
     async def __call__(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable

@@ -10,11 +10,11 @@ from hypercorn.typing import HTTPScope, WebsocketScope
 from quart import Response, has_request_context, request, websocket
 from quart.json.provider import DefaultJSONProvider
 from quart.typing import ResponseReturnValue
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.routing import WebsocketMismatch
 
-from swapd.errors import RequestError
-from swapd.web import access_log
+from swapd.errors import BodyTooLarge, RequestError
+from swapd.web import access_log, limits
 from swapd.web.activity import activity_views
 from swapd.web.admin import admin_views
 from swapd.web.connection import Relay, RouteOf, Web
@@ -69,6 +69,7 @@ def create_app(services: Services, say: access_log.Say = access_log.say) -> Web:
         route_of=entry.route_of,
         mark=entry.mark,
         max_body_bytes=lambda: services.config.server.max_body,
+        max_view_bytes=limits.VIEW_BODY_BYTES,
         websockets=Websockets(services, passthrough),
         say=say,
     )
@@ -107,6 +108,11 @@ def _show_errors(app: Web) -> None:
     @app.errorhandler(RequestError)
     async def show_request_error(error: RequestError) -> Response:
         return _told(problem_of(error))
+
+    @app.errorhandler(RequestEntityTooLarge)
+    async def show_size(_: RequestEntityTooLarge) -> Response:
+        what = f"{asked(_scope())}: the body may have {limits.VIEW_BODY_BYTES} bytes at most"
+        return _told(problem_of(BodyTooLarge(what)))
 
     @app.errorhandler(HTTPException)
     async def show_http_error(error: HTTPException) -> Response:

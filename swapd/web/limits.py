@@ -20,6 +20,9 @@ REQUEST_LINE_BYTES = 16 * _KIBIBYTE
 #: Header fields of a request.
 FIELDS = 256
 
+#: Of a request's body that is no model's: it is held in memory.
+VIEW_BODY_BYTES = _MEBIBYTE
+
 #: Of one websocket message, which is held in memory: images and audio are sent inline.
 WEBSOCKET_MESSAGE_BYTES = 128 * _MEBIBYTE
 

@@ -41,6 +41,18 @@ async def test_at_first_none_is_active_and_all_are_told_sorted() -> None:
     assert json.loads(reply.body) == {"active": None, "profiles": [coding, writing]}
 
 
+async def test_a_choice_may_be_a_mebibyte_long_and_not_longer() -> None:
+    async with with_profiles() as web:
+        reply = await choose(web, b'{"name": "coding"}'.ljust(1024 * 1024))
+        assert (reply.status, json.loads(reply.body)) == (200, {"active": "coding"})
+        reply = await choose(web, b'{"name": "writing"}'.ljust(1024 * 1024 + 1))
+        assert (reply.status, reply.error["code"]) == (413, "request_too_large")
+        assert reply.error["message"] == (
+            "PUT /api/profiles/active: the body may have 1048576 bytes at most"
+        )
+        assert await active(web) == "coding"
+
+
 @pytest.mark.parametrize(
     ("body", "name"),
     [
