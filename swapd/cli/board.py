@@ -62,7 +62,7 @@ class Board:
         match message:
             case Snapshot():
                 if self.instance and (message.gap or message.instance != self.instance):
-                    self.recent.append(None)
+                    self._mark()
                 self._see(message, now)
             case Queue():
                 self._wait(message, now)
@@ -76,6 +76,11 @@ class Board:
                 if message.seq > self._seen:
                     self._seen = message.seq
                     self._change(message)
+
+    def _mark(self) -> None:
+        """Mark that some were missed; once is enough, however often swapd was restarted."""
+        if not self.recent or self.recent[-1] is not None:
+            self.recent.append(None)
 
     def _see(self, snapshot: Snapshot, now: float) -> None:
         for seen in snapshot.models:

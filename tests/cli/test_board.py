@@ -32,7 +32,8 @@ def test_a_snapshot_and_then_transitions_are_the_states() -> None:
 
 def test_what_was_missed_while_another_swapd_began_is_marked() -> None:
     board = begun(6)
-    board.hear(snapshot(seen("b"), seq=0, instance="two"), NOW)
+    for instance in ("one and a half", "two"):
+        board.hear(snapshot(seen("b"), seq=0, instance=instance), NOW)
     board.hear(change(1, "starting", "b"), NOW)
     assert list(board.models) == ["b"]
     assert [told and told.seq for told in board.recent] == [6, None, 1]
