@@ -1,4 +1,8 @@
-"""The websocket that tells what happens to the models, as it happens."""
+"""The websocket that tells what happens to the models, as it happens.
+
+Rule 1: a message of another topic than the transitions stands behind the last transition before
+    it, and names that one: who has heard so much can go on from there, and misses nothing.
+"""
 
 from __future__ import annotations
 
@@ -47,14 +51,14 @@ LAG_IN_REQUESTS = 8 * LAG
 
 
 @dataclass(frozen=True, slots=True)
-class Renewed:
-    """There are other models now: a snapshot of the moment, which has its place in the order."""
+class Said:
+    """What there is to say of one moment, in words already: it has its place in the order."""
 
     message: str
 
 
 #: What is told in its order, and never left out.
-Told: TypeAlias = Event | Renewed | Happened | Finished | Row
+Told: TypeAlias = Event | Said | Happened | Finished | Row
 
 
 class Topic(StrEnum):
@@ -82,13 +86,11 @@ def lifecycle_views(services: Services) -> Blueprint:
             after = None
         with _Teller(services, topics).listening(after) as teller:
             # Made at this very moment, from which on the teller listens.
-            first = [] if after is not None else [snapshot(services, gap=since is not None)]
-            if Topic.REQUESTS in topics:
-                first.append(requests_message(services.requests, services.lifecycle.seq))
+            first = snapshot(services, gap=since is not None) if after is None else None
             take_at_most(websocket.scope, limits.LISTENER_MESSAGE_BYTES)
             await websocket.accept()  # there may be nothing to say yet, also to who comes back
-            for message in first:
-                await websocket.send(message)
+            if first is not None:
+                await websocket.send(first)
             await teller.tell()
 
     return views
@@ -131,6 +133,8 @@ class _Teller:
         many = {Topic.REQUESTS, Topic.ACTIVITY} & topics
         missed = services.lifecycle.missed(after)
         self._told = Subscription[Told](missed, lag=LAG_IN_REQUESTS if many else LAG)
+        if after is not None:
+            self._seq = after
         with ExitStack() as stack:
             stack.enter_context(services.lifecycle.telling(self._note_change, self._told.close))
             stack.enter_context(services.news.listen(self._note_models))
@@ -142,7 +146,10 @@ class _Teller:
             if Topic.LOGS in topics:
                 stack.enter_context(services.logs.news.listen(self._lines.tell))
             if after is not None and self._knows_other_models(after, missed):
-                self._told.tell(Renewed(snapshot(services, gap=False)))
+                self._told.tell(Said(snapshot(services, gap=False)))
+            if Topic.REQUESTS in topics:
+                now = requests_message(services.requests, services.lifecycle.seq)
+                self._told.tell(Said(now))
             yield self
 
     def _knows_other_models(self, after: int, missed: Iterable[Event]) -> bool:
@@ -159,7 +166,7 @@ class _Teller:
         models = names(self._services)
         if models != self._models and Topic.LIFECYCLE in self._topics:
             self._models = models
-            self._told.tell(Renewed(snapshot(self._services, gap=False)))
+            self._told.tell(Said(snapshot(self._services, gap=False)))
 
     def _note_step(self, news: tuple[Step, InFlight]) -> None:
         step, request = news
@@ -202,7 +209,7 @@ class _Teller:
             case Event():
                 self._seq = told.seq
                 return transition(told) if Topic.LIFECYCLE in self._topics else None
-            case Renewed():
+            case Said():
                 return told.message
             case Happened():
                 return step_message(told, self._seq)
@@ -218,7 +225,7 @@ class _Teller:
         queue = Queue(self._services)
         while True:
             changed = self._services.supervisor.changed
-            if news := queue.news():
+            if news := queue.news(self._seq):
                 await self._send(news)
             await changed.wait()
             await trio.sleep(PACE)

@@ -60,8 +60,11 @@ class Queue:
         self._services = services
         self._told: object = None
 
-    def news(self) -> str | None:
-        """Return a message if anybody has come, left, or changed place since the last one."""
+    def news(self, after: int) -> str | None:
+        """Return a message if anybody has come, left, or changed place since the last one.
+
+        ``after`` is the number of the last transition that the listener was told.
+        """
         supervisor = self._services.supervisor
         queue, doomed = supervisor.queue(), dict(supervisor.doomed())
         seen = [supervisor.view(model) for model in sorted(names(self._services))]
@@ -73,7 +76,7 @@ class Queue:
         self._told = known
         message = {
             "type": "queue",
-            "after": self._services.lifecycle.seq,
+            "after": after,
             "queue": [_place(place) for place in queue],
             "doomed": doomed,
             "in_flight": in_flight,

@@ -63,6 +63,25 @@ async def test_what_is_told_of_requests_has_its_place_among_the_transitions() ->
     assert [each.get("seq", each.get("after")) for each in told] == [1, 1, 2, 2, 3, 3]
 
 
+async def test_who_comes_back_hears_what_was_missed_before_what_is_now() -> None:
+    query = "?topics=lifecycle,requests,queue,logs,activity&since=1"
+    async with floor() as web:
+        for _ in range(3):
+            web.lifecycle.publish(START)
+        with web.services.requests.track("m", method="GET", path="/p", client=None):
+            async with listening(web, query) as websocket:
+                web.services.logs.say(b"a line\n")
+                told = [await heard(websocket) for _ in range(5)]
+    last = 1
+    for message in told:
+        last = message.get("seq", last)
+        assert message.get("after", last) == last, "a place that was not told yet"
+    kinds = {message["type"] for message in told}
+    assert kinds == {"transition", "requests", "queue", "log"}
+    (known,) = next(message["requests"] for message in told if message["type"] == "requests")
+    assert known["path"] == "/p"
+
+
 async def test_what_is_under_way_already_comes_first() -> None:
     async with floor() as web:
         with web.services.requests.track("m", method="GET", path="/p", client=None) as tracked:
