@@ -7,6 +7,10 @@ from types import TracebackType
 from typing import Self, TypeAlias
 
 import trio
+from hypercorn.typing import HTTPScope
+
+from swapd.web.errors import BUG
+from swapd.web.request_log import blame
 
 #: What runs beside a request.
 Side: TypeAlias = Callable[[], Awaitable[None]]
@@ -18,17 +22,24 @@ class Beside:
     As in a nursery: what fails beside it ends the request, and is raised at its end.
     """
 
-    def __init__(self, spawn: Callable[..., None], around: trio.CancelScope | None = None) -> None:
+    def __init__(
+        self,
+        spawn: Callable[..., None],
+        around: trio.CancelScope | None = None,
+        scope: HTTPScope | None = None,
+    ) -> None:
         """Begin tasks by ``spawn``.
 
         Args:
           spawn: Begins a task that may outlive the block.
           around: What was entered around the request, to end it by; if None, it has its own.
+          scope: Of the request: by it is told that it ended for what failed beside it.
         """
         #: Ends the request.
         self.cancel_scope = trio.CancelScope() if around is None else around
         self._is_own = around is None
         self._spawn = spawn
+        self._scope = scope
         self._tasks: dict[trio.CancelScope, trio.Event] = {}
         self._failure: Exception | None = None
 
@@ -44,6 +55,8 @@ class Beside:
                 await side()
         except Exception as failure:  # noqa: BLE001  raised at the end of the request
             self._failure = failure
+            if self._scope is not None:
+                blame(self._scope, BUG.kind.status, BUG.message)
             self.cancel_scope.cancel(reason="a task beside it failed")
         finally:
             self._tasks.pop(scope).set()

@@ -28,6 +28,8 @@ from swapd.web import access_log, limits
 from swapd.web.answer import Answer, Mark, unmarked
 from swapd.web.beside import Beside
 from swapd.web.client import Client, note_departure
+from swapd.web.errors import BUG
+from swapd.web.request_log import outcome, settle
 from swapd.web.target import use_origin_form
 
 #: Serves one request to a model.
@@ -52,6 +54,10 @@ class Connection(TrioASGIHTTPConnection):
                 await self._serve_by_quart(receive, answer)
             else:
                 await self._serve_by_relay(relay, receive, answer)
+        except Exception:
+            if not answer.complete and outcome(self.scope) is None:
+                settle(self.scope, BUG.kind.status, BUG.message)
+            raise
         finally:
             if answer.began:
                 answer.break_off()
@@ -106,7 +112,7 @@ async def _swallow(receive: ASGIReceiveCallable) -> None:
 async def _attend(
     client: Client, receive: ASGIReceiveCallable, relay: Relay, spawn: Callable[..., None]
 ) -> None:
-    async with Beside(spawn, client.ended_by) as request:
+    async with Beside(spawn, client.ended_by, client.scope) as request:
         await client.attend(receive, request)
         await relay(client.scope, client)
 

@@ -12,6 +12,7 @@ from hypercorn.typing import HTTPScope
 from swapd.errors import ModelUnavailable
 from swapd.web.client import Client
 from swapd.web.limits import Patience
+from swapd.web.metering import metered
 from tests.upstream.scripted import Connection
 from tests.web.floor import Floor, Reply, chat, floor, get
 from tests.web.raw import OPEN_WEBSOCKET, WAYS_TO_LEAVE, answering, request, rest, serving
@@ -188,3 +189,50 @@ async def test_a_body_that_does_not_come_is_told_as_too_late(
         await client.send_all(request("/", head=b"content-length: 9\r\n", method=b"POST") + b"hel")
         assert Reply(await rest(client)).status == 408
     assert ends(log) == ["POST /: 408, the rest of the request did not come in time"]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_bug_beside_a_request_is_told_as_one_everywhere(
+    log: pytest.LogCaptureFixture, begun: bool
+) -> None:
+    async def fail() -> None:
+        raise RuntimeError("a bug")
+
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        with metered(web.services, scope, route="/"):
+            if begun:
+                await client.begin(200, [])
+                await client.write(b"so far")
+            client.beside(fail)
+            await trio.sleep_forever()
+
+    async with floor() as web, serving(answering(relay)) as served:
+        answer = await served.ask(get("/"))
+    assert answer.startswith(b"HTTP/1.1 200" if begun else b"HTTP/1.1 500")
+    why = "something went wrong inside swapd; its log says what"
+    assert ends(log) == [f"GET /: 500, {why}"]
+    assert [(each.status, each.error) for each in web.finished] == [(500, why)]
+    assert "RuntimeError: a bug" in log.text
+
+
+async def test_a_bug_of_who_serves_a_request_is_told_as_one(log: pytest.LogCaptureFixture) -> None:
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        raise RuntimeError("a bug")
+
+    async with serving(answering(relay)) as served:
+        assert (await served.ask(get("/"))).startswith(b"HTTP/1.1 500")
+    assert ends(log) == ["GET /: 500, something went wrong inside swapd; its log says what"]
+
+
+async def test_a_bug_behind_a_whole_answer_is_none_to_its_client(
+    log: pytest.LogCaptureFixture,
+) -> None:
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        await client.begin(200, [(b"content-length", b"2")])
+        await client.write(b"ok")
+        raise RuntimeError("a bug")
+
+    async with serving(answering(relay)) as served:
+        assert (await served.ask(get("/"))).endswith(b"ok")
+    assert ends(log) == ["GET /: 200, None"]
+    assert "RuntimeError: a bug" in log.text
