@@ -128,8 +128,8 @@ class Scheduler:
         """Return what ``fact`` comes to if that needs no thought."""
         if not isinstance(fact, (RequestArrived, RequestFinished)):
             return None
-        if self._calm is None and not self._waiting:
-            self._calm = calm(self._places, self._rules, self._serving)
+        if self._calm is None:
+            self._calm = calm(fact, self._places, self._rules, self._serving)
         return self._calm.answer(fact, now) if self._calm else None
 
     # -- what happened -----------------------------------------------------------------

@@ -5,10 +5,11 @@ That it comes to the same is held by ``test_histories``, in any history.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 
 import pytest
 
+from swapd.config.schema import Group
 from swapd.ids import Generation, ModelId, Ticket
 from swapd.policy.effects import Admit, Effect, Refuse, StopModel, WakeAt
 from swapd.policy.eviction import Decision, GroupEviction
@@ -23,20 +24,23 @@ from swapd.policy.facts import (
 )
 from swapd.policy.life import Reason
 from swapd.policy.scheduler import Scheduler
-from swapd.policy.seats import Terms
+from swapd.policy.seats import Rules, Terms
 from swapd.testing.groups import group
 from swapd.testing.replay import replay
 
 A, B, C = map(ModelId, "abc")
-T1, T2, T3, T4 = (Ticket(number) for number in range(1, 5))
+T1, T2, T3, T4, T5 = (Ticket(number) for number in range(1, 6))
 G1 = Generation(1)
 
 
-class Questions(GroupEviction):
-    """Lets one model run at a time, and counts how often it is asked."""
+ALONE = {"(default)": group("a", "b")}
 
-    def __init__(self) -> None:
-        super().__init__({"(default)": group("a", "b")})
+
+class Questions(GroupEviction):
+    """Lets one model run at a time by default, and counts how often it is asked."""
+
+    def __init__(self, groups: Mapping[str, Group] = ALONE) -> None:
+        super().__init__(groups)
         self.asked = 0
 
     def victims(self, target: ModelId, running: Set[ModelId]) -> Decision:
@@ -49,8 +53,12 @@ def told(scheduler: Scheduler, *facts: Fact, now: float = 0.0) -> list[Effect]:
     return [effect for fact in facts for effect in scheduler.handle(fact, now=now)]
 
 
-def with_a_ready(policy: Questions, terms: Terms = Terms()) -> Scheduler:  # noqa: B008  frozen
-    scheduler = Scheduler(dict.fromkeys((A, B), terms), policy)
+def with_a_ready(
+    policy: Questions,
+    terms: Terms = Terms(),  # noqa: B008  frozen
+    rules: Rules = Rules(),  # noqa: B008  frozen
+) -> Scheduler:
+    scheduler = Scheduler(dict.fromkeys((A, B), terms), policy, rules)
     told(scheduler, RequestArrived(T1, A), ModelReady(A, G1), RequestFinished(T1))
     return scheduler
 
@@ -71,6 +79,31 @@ def test_a_request_for_a_ready_model_asks_nobody_for_its_place_again() -> None:
     assert told(scheduler, RequestArrived(T3, A)) == [Admit(T3, A, G1)]
     assert told(scheduler, RequestFinished(T3)) == []
     assert policy.asked == before
+
+
+def test_while_another_starts_a_request_for_a_ready_model_asks_nobody_either() -> None:
+    policy = Questions({"g": group("a", "b", swap=False)})
+    scheduler = with_a_ready(policy)
+    told(scheduler, RequestArrived(T2, B), RequestArrived(T3, A))
+    before = policy.asked
+    assert told(scheduler, RequestArrived(T4, A)) == [Admit(T4, A, G1)]
+    assert told(scheduler, RequestFinished(T3)) == []
+    assert policy.asked == before
+
+
+def test_who_is_overdue_ends_the_calm() -> None:
+    scheduler = with_a_ready(Questions(), rules=Rules(max_wait=5.0))
+    told(scheduler, RequestArrived(T2, A), RequestArrived(T3, B))
+    overdue = WakeAt(5.0)
+    assert told(scheduler, RequestArrived(T4, A), now=4.0) == [Admit(T4, A, G1), overdue]
+    assert told(scheduler, RequestFinished(T4), now=4.0) == [overdue]
+    assert told(scheduler, RequestArrived(T5, A), now=5.0) == [WakeAt(10.0)]  # of T5
+
+
+def test_the_end_of_a_request_gives_its_slot_to_who_waits_for_it() -> None:
+    scheduler = with_a_ready(Questions(), Terms(parallel=2))
+    told(scheduler, RequestArrived(T2, A), RequestArrived(T3, A), RequestArrived(T4, A))
+    assert told(scheduler, RequestFinished(T2)) == [Admit(T4, A, G1)]
 
 
 def test_the_end_of_a_request_is_when_its_model_begins_to_idle() -> None:

@@ -243,7 +243,8 @@ class AnyHistory(RuleBasedStateMachine):
         terms = dict.fromkeys(sorted(models), self.terms)
         drain_by = self.now + seconds
         left = {m for m in MODELS if m not in models or m in changed} & self.ready.keys()
-        self.drains.update(dict.fromkeys(left, drain_by))
+        for model in left:  # the first limit holds
+            self.drains[model] = min(drain_by, self.drains.get(model, drain_by))
         self.feed(Reconfigured(terms, self.policy, frozenset(changed), drain_by, self.bounds))
 
     @rule()
