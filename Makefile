@@ -12,7 +12,7 @@ BENCH  =
 # Most tests wait for processes, so more of them at a time than two cores can run are the fastest.
 AT_A_TIME = -n 3 --dist worksteal
 
-.PHONY: help run test test-slow bench soak check clean
+.PHONY: help run test test-slow explore bench soak check clean
 .DEFAULT_GOAL := help
 
 help:  ## list what there is to do
@@ -46,6 +46,9 @@ test: $(VENV)/ready-to-test  ## run the tests
 # Exit code 5 says that no test was found, which is no failure while there are no slow ones.
 test-slow: $(VENV)/ready-to-test  ## run the tests that take minutes
 	@$(PYTHON_IN_VENV) -m pytest -q $(AT_A_TIME) -m slow || [ $$? -eq 5 ]
+
+explore: $(VENV)/ready-to-test  ## run the tests that make up their cases with cases that are new
+	@exec $(PYTHON_IN_VENV) -m pytest -q $(AT_A_TIME) -m hypothesis --hypothesis-profile=explore
 
 bench: $(VENV)/ready-to-test  ## measure what it costs to go through swapd (needs cc; nginx to compare)
 	@$(PYTHON_IN_VENV) -m tests.bench.bench_speed $(BENCH)
