@@ -155,7 +155,7 @@ def swapd(
     """
     port = free_port()
     config = folder / f"{name}.yaml"
-    models = {"m": _model(upstream)} | {other: _model(upstream, "0.1") for other in others}
+    models = {"m": _model(upstream)} | {other: _model(upstream, 0.1) for other in others}
     groups = {
         "own": {"members": ["m"], "swap": False, "exclusive": False, "persistent": True},
         "others": {"members": [*others], "swap": True, "exclusive": False},
@@ -174,10 +174,10 @@ def swapd(
         yield server
 
 
-def _model(upstream: Path, *arguments: str) -> dict[str, str]:
+def _model(upstream: Path, seconds: float = 0) -> dict[str, str]:
+    """Return a model whose server takes ``seconds`` to start, and leaves swapd's core by itself."""
     port = free_port()
-    cores = ",".join(map(str, LOAD_CORES))
-    command = f"taskset -c {cores} {upstream} {port} {' '.join(arguments)}"
+    command = f"{upstream} {port} {seconds} {min(LOAD_CORES)}"
     return {"cmd": command, "proxy": f"http://127.0.0.1:{port}"}
 
 

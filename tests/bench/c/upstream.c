@@ -1,7 +1,7 @@
-/* A model's server that costs next to nothing: upstream PORT [SECONDS]
+/* A model's server that costs next to nothing: upstream PORT [SECONDS [CORE]]
  *
- * It listens after SECONDS, and says on standard error at which nanoseconds it began to listen,
- * was asked how it is for the first time, and got its first request.
+ * It moves to CORE, listens after SECONDS, and says on standard error at which nanoseconds it began
+ * to listen, was asked how it is for the first time, and got its first request.
  *
  * Any GET is answered with 200.  A POST is answered with a short completion, or, if its body says
  * "stream", with "n" events, "rate" of them a second (0: as fast as they are taken).  Each event is
@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -240,9 +241,17 @@ static int pace(void) {
   return busy;
 }
 
+static void move_to(int core) {
+  cpu_set_t only;
+  CPU_ZERO(&only);
+  CPU_SET((size_t)core, &only);
+  if (sched_setaffinity(0, sizeof only, &only)) perror("sched_setaffinity"), exit(1);
+}
+
 int main(int argc, char **argv) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), on = 1, busy = 0;
+  if (argc > 3) move_to(atoi(argv[3]));
   if (argc > 2) usleep((unsigned)(atof(argv[2]) * 1e6));
   address.sin_port = htons((unsigned short)(argc > 1 ? atoi(argv[1]) : 0));
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
