@@ -95,13 +95,15 @@ class Access:
         """Say it as llama-swap does; then the ID, the model, and why it ended badly if it did."""
         scope = self._scope
         address, agent = who_asks(scope["client"], scope["headers"])
-        asked = model_of(scope)
-        model = f" {_printable(asked)}" if asked else ""
-        why = f": {self._ended.why}" if self._ended else ""
+        model, why = model_of(scope), ""
+        if self._ended:
+            # Most begin with whom they are about, which stands just before.
+            why = f": {self._ended.why.removeprefix(f'{model}: ')}"
+        about = f" {_printable(model)}" if model else ""
         return (
             f'Request {address} "{_method(scope)} {_quoted(scope["path"])}'
             f' HTTP/{scope["http_version"]}" {self.status} {self._size} "{_quoted(agent)}"'
-            f" {in_go(self._seconds)} {request_id(scope)}{model}{why}"
+            f" {in_go(self._seconds)} {request_id(scope)}{about}{why}"
         )
 
     def fields(self) -> Mapping[str, object]:

@@ -91,6 +91,14 @@ async def test_a_request_to_a_model_is_found_by_it_however_it_asked_and_ended(
     assert found[1] == (model and f" {model}")
 
 
+def test_a_model_is_not_named_twice_in_a_row() -> None:
+    scope = scope_of(headers=[(b"x-request-id", b"mine")])
+    ended = Outcome(502, "m: the connection broke")
+    assert line(scope, ended).endswith(" mine: m: the connection broke")
+    concerns(scope, "m")
+    assert line(scope, ended).endswith(" mine m: the connection broke")
+
+
 def test_the_name_of_a_model_stays_one_line() -> None:
     scope = scope_of()
     concerns(scope, "a\x1b[31m\nb")
