@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from swapd.cli.client import Client
     from swapd.cli.messages import Snapshot
 
+#: What a terminal of fewer columns than these has no room for, as `swapd watch` has it.
+_NARROW, _LEAST = 60, {"SERVES", "WAITS", "PID", "ASKED BY"}
+
 
 @click.command()
 @with_server
@@ -32,7 +35,7 @@ def ps(url: str, api_key: str | None, as_json: bool) -> None:
             click.echo(json.dumps(_with_queue(json.loads(said)), indent=2))
             return
         width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-        for line in _lines(snapshot):
+        for line in lines_of(snapshot, width):
             click.echo(line if width is None else fitting(line, width))
 
     run(show, url, api_key)
@@ -46,7 +49,8 @@ def _with_queue(snapshot: dict[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _lines(snapshot: Snapshot) -> list[str]:
+def lines_of(snapshot: Snapshot, width: int | None) -> list[str]:
+    """Return what is printed of ``snapshot``, before it is cut to the ``width`` of a terminal."""
     import time
 
     from swapd.cli.board import by_weight
@@ -56,8 +60,16 @@ def _lines(snapshot: Snapshot) -> list[str]:
         return ["no models"]
     now = time.time()  # noqa: TID251  swapd tells since when in Unix seconds
     models = [model_cells(seen, now) for seen in by_weight(snapshot.models)]
-    lines = columns([MODEL_HEAD, *models])
+    lines = columns(_with_room([MODEL_HEAD, *models], width))
     if snapshot.queue:
         places = [place_cells(place, number) for number, place in enumerate(snapshot.queue, 1)]
-        lines += ["", *columns([PLACE_HEAD, *places])]
+        lines += ["", *columns(_with_room([PLACE_HEAD, *places], width))]
     return lines
+
+
+def _with_room(table: list[tuple[str, ...]], width: int | None) -> list[tuple[str, ...]]:
+    """Return ``table``, its head the first row, with the columns that there is room for."""
+    if width is None or width >= _NARROW:
+        return table
+    kept = [at for at, name in enumerate(table[0]) if name not in _LEAST]
+    return [tuple(row[at] for at in kept) for row in table]
