@@ -12,13 +12,13 @@ BROKEN = seen("a", "stopped", error="exited with code 7")
 
 @pytest.mark.parametrize("width", [None, 60])
 def test_all_is_told_where_there_is_room(width: int | None) -> None:
-    lines = lines_of(snapshot(BROKEN, queue=[place("b")]), width)
+    lines = lines_of(snapshot(BROKEN, queue=(place("b"),)), width)
     assert lines[0].split() == ["MODEL", "STATE", "FOR", "SERVES", "WAITS", "PID", "NOTE"]
     assert lines[3].split() == ["#", "MODEL", "ASKED", "BY", "WAITED", "NOTE"]
 
 
 def test_a_narrow_terminal_has_room_for_what_went_wrong() -> None:
-    lines = lines_of(snapshot(BROKEN, queue=[place("b")]), 59)
+    lines = lines_of(snapshot(BROKEN, queue=(place("b"),)), 59)
     assert lines[0].split() == ["MODEL", "STATE", "FOR", "NOTE"]
     assert lines[1].index("exited with code 7") < 30
     assert lines[3].split() == ["#", "MODEL", "WAITED", "NOTE"]
