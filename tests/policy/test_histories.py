@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -25,6 +25,7 @@ from swapd.policy.effects import (
 from swapd.policy.eviction import EvictionPolicy, GroupEviction
 from swapd.policy.facts import (
     Fact,
+    GraceOver,
     LoadRequested,
     ModelFailing,
     ModelReady,
@@ -69,6 +70,31 @@ MATRICES: Mapping[str, Matrix] = {
 }
 
 
+#: What the configuration says of one model: every kind of limit, and none.
+TERMS = st.builds(
+    Terms,
+    ttl=st.sampled_from([0.0, 5.0, 9.0]),
+    concurrency_limit=st.sampled_from([0, 0, 2, 3]),
+    parallel=st.sampled_from([0, 1, 2]),
+    priority=st.sampled_from([0, 0, 1, -1]),
+)
+
+EACH_MODELS = st.fixed_dictionaries(dict.fromkeys(MODELS, TERMS))
+
+#: And of the whole queue.
+RULES = st.builds(
+    Rules,
+    max_wait=st.sampled_from([0.0, 8.0]),
+    max_queue=st.sampled_from([0, 2]),
+    restore_on_failure=st.booleans(),
+)
+
+#: Seconds that nobody was woken for yet.
+BEFORE_THE_CLOCK = st.sampled_from([0.0, 0.0, 0.0, 4.0, 12.0])
+
+KIND = st.sampled_from(sorted({*KINDS, *MATRICES}))
+
+
 class Thorough(Scheduler):
     """Walks the whole queue for every fact, also where that goes without saying."""
 
@@ -80,24 +106,23 @@ class AnyHistory(RuleBasedStateMachine):
     """Plays clients, an owner and processes in any order; the world answers when it likes."""
 
     @initialize(
-        kind=st.sampled_from(sorted({*KINDS, *MATRICES})),
-        max_wait=st.sampled_from([0.0, 8.0]),
-        parallel=st.sampled_from([0, 1, 2]),
-        limit=st.sampled_from([0, 3]),
-        ttl=st.sampled_from([0.0, 5.0]),
-        max_queue=st.sampled_from([0, 2]),
+        kind=KIND,
+        terms=EACH_MODELS,
+        bounds=RULES,
+        loaded=st.lists(st.sampled_from(MODELS), unique=True),
     )
     def begin(
-        self, kind: str, max_wait: float, parallel: int, limit: int, ttl: float, max_queue: int
+        self,
+        kind: str,
+        terms: Mapping[ModelId, Terms],
+        bounds: Rules,
+        loaded: Sequence[ModelId],
     ) -> None:
-        self.bounds = Rules(max_wait=max_wait, max_queue=max_queue)
-        self.terms = Terms(ttl=ttl, parallel=parallel, concurrency_limit=limit)
-        self.kind = kind
+        self.kind, self.terms, self.bounds = kind, {**terms}, bounds
         self.configured = set(MODELS)
         self.policy = self.make_policy()
-        terms = dict.fromkeys(MODELS, self.terms)
-        self.scheduler = Scheduler(terms, self.policy, self.bounds)
-        self.thorough = Thorough(terms, self.policy, self.bounds)
+        self.scheduler = Scheduler(terms, self.policy, bounds)
+        self.thorough = Thorough(terms, self.policy, bounds)
         self.now = 0.0
         self.tickets = 0
         self.requests: dict[Ticket, ModelId] = {}  # not finished yet
@@ -113,6 +138,20 @@ class AnyHistory(RuleBasedStateMachine):
         self.stuck: set[ModelId] = set()  # stopping, maybe for ever
         self.wake_at: float | None = None
         self.ending = False
+        for model in loaded:
+            self.the_owner_loads(model, Reason.LOAD)
+            while self.stopping or self.starting:
+                self.everything_goes_well()
+
+    def everything_goes_well(self) -> None:
+        """Let each stop and each start that is under way come to its end."""
+        for model, generation in {**self.stopping}.items():
+            del self.stopping[model]
+            self.feed(ModelStopped(model, generation, None))
+        for model, generation in {**self.starting}.items():
+            del self.starting[model]
+            self.ready[model] = generation
+            self.feed(ModelReady(model, generation))
 
     def make_policy(self) -> EvictionPolicy:
         if self.kind in MATRICES:
@@ -135,7 +174,9 @@ class AnyHistory(RuleBasedStateMachine):
                     assert model == self.requests[ticket]
                     assert self.ready.get(model) == generation, "admitted to a model not ready"
                     assert ticket not in self.served, "admitted twice"
-                    self.served[ticket] = (model, generation)
+                    parallel, life = self.terms[model].parallel, (model, generation)
+                    assert not 0 < parallel <= [*self.served.values()].count(life), "too many"
+                    self.served[ticket] = life
                 case Refuse(ticket, _):
                     assert ticket not in self.served, "refused after it was admitted"
                     if ticket in self.orders:
@@ -185,26 +226,28 @@ class AnyHistory(RuleBasedStateMachine):
         self.now += seconds
         self.feed(Woke())
 
-    @rule(model=st.sampled_from(MODELS))
-    def a_request_arrives(self, model: ModelId) -> None:
+    @rule(model=st.sampled_from(MODELS), after=BEFORE_THE_CLOCK)
+    def a_request_arrives(self, model: ModelId, after: float) -> None:
+        self.now += after
         ticket = self.ticket()
         self.requests[ticket] = model
         self.feed(RequestArrived(ticket, model))
 
-    @rule(data=st.data())
-    def a_request_finishes(self, data: st.DataObject) -> None:
+    @rule(which=st.integers(0, 20), after=BEFORE_THE_CLOCK)
+    def a_request_finishes(self, which: int, after: float) -> None:
         if self.requests:
-            ticket = data.draw(st.sampled_from(sorted(self.requests)))
+            self.now += after
+            ticket = [*self.requests][which % len(self.requests)]
             del self.requests[ticket]
             self.served.pop(ticket, None)
             self.revoked.discard(ticket)
             self.feed(RequestFinished(ticket))
 
-    @rule(model=st.sampled_from(MODELS))
-    def the_owner_loads(self, model: ModelId) -> None:
+    @rule(model=st.sampled_from(MODELS), reason=st.sampled_from([Reason.LOAD, Reason.PRELOAD]))
+    def the_owner_loads(self, model: ModelId, reason: Reason) -> None:
         ticket = self.ticket()
         self.orders.add(ticket)
-        self.feed(LoadRequested(ticket, model, Reason.LOAD))
+        self.feed(LoadRequested(ticket, model, reason))
 
     @rule(models=st.sets(st.sampled_from(MODELS), min_size=1))
     def the_owner_unloads(self, models: set[ModelId]) -> None:
@@ -234,25 +277,44 @@ class AnyHistory(RuleBasedStateMachine):
         models=st.sets(st.sampled_from(MODELS), min_size=1),
         changed=st.sets(st.sampled_from(MODELS)),
         seconds=st.floats(0, 40),
+        kind=KIND,
+        given=EACH_MODELS,
+        bounds=RULES,
     )
     def the_configuration_changes(
-        self, models: set[ModelId], changed: set[ModelId], seconds: float
+        self,
+        models: set[ModelId],
+        changed: set[ModelId],
+        seconds: float,
+        kind: str,
+        given: Mapping[ModelId, Terms],
+        bounds: Rules,
     ) -> None:
-        self.configured = models
+        self.kind, self.configured, self.bounds = kind, models, bounds
         self.policy = self.make_policy()
-        terms = dict.fromkeys(sorted(models), self.terms)
+        terms = {model: given[model] for model in sorted(models)}
+        self.terms.update(terms)  # what is taken out goes on by what it had
         drain_by = self.now + seconds
         left = {m for m in MODELS if m not in models or m in changed} & self.ready.keys()
         for model in left:  # the first limit holds
             self.drains[model] = min(drain_by, self.drains.get(model, drain_by))
         self.feed(Reconfigured(terms, self.policy, frozenset(changed), drain_by, self.bounds))
 
-    @rule()
-    def swapd_ends(self) -> None:
-        self.ending = True
-        self.feed(ShutdownBegan())
+    @rule(already=st.sampled_from([False, False, False, False, True]))
+    def swapd_ends(self, already: bool) -> None:
+        if already:  # little can happen behind it
+            self.ending = True
+            self.feed(ShutdownBegan())
 
-    @rule(data=st.data(), fails=st.booleans())
+    @rule()
+    def who_is_served_has_had_time_enough(self) -> None:
+        if self.ending:
+            up = self.ready.items()
+            served = {ticket for ticket, life in self.served.items() if life in up}
+            self.feed(GraceOver())
+            assert served <= self.revoked, "served on without a word"
+
+    @rule(data=st.data(), fails=st.sampled_from([False, False, True]))
     def a_start_ends(self, data: st.DataObject, fails: bool) -> None:
         if self.starting:
             model = data.draw(st.sampled_from(sorted(self.starting)))
@@ -322,12 +384,6 @@ class AnyHistory(RuleBasedStateMachine):
             assert self.starting or self.stopping.keys() - self.stuck or self.served
 
     @invariant()
-    def nobody_serves_more_than_it_may(self) -> None:
-        for model, generation in self.ready.items():
-            served = list(self.served.values()).count((model, generation))
-            assert not self.terms.parallel or served <= self.terms.parallel
-
-    @invariant()
     def whoever_is_not_overdue_yet_will_be_woken(self) -> None:
         queue = [place.want for place in self.scheduler.queue(self.now)]
         oldest = {want.model: want for want in reversed(queue)}
@@ -339,12 +395,44 @@ class AnyHistory(RuleBasedStateMachine):
 
     @invariant()
     def whoever_idles_will_be_woken(self) -> None:
-        if not self.terms.ttl:
-            return
-        idle = self.ready.keys() - {model for model, _ in self.served.values()}
+        mortal = {model for model in self.ready if self.terms[model].ttl}
+        idle = mortal - {model for model, _ in self.served.values()}
         if idle - {place.want.model for place in self.scheduler.queue(self.now)}:
             assert self.wake_at is not None
 
 
 AnyHistory.TestCase.settings = settings(max_examples=400, stateful_step_count=50)
 TestAnyHistory = AnyHistory.TestCase
+
+
+STEP = st.sampled_from([*["ask"] * 5, *["finish"] * 5, "drain"])
+
+
+@settings(max_examples=300)
+@given(
+    kinds=st.tuples(KIND, KIND),
+    terms=st.tuples(EACH_MODELS, EACH_MODELS),
+    bounds=RULES,
+    steps=st.lists(st.tuples(STEP, st.integers(0, 20), BEFORE_THE_CLOCK), max_size=40),
+)
+def test_traffic_for_ready_models_is_decided_as_by_a_walk(
+    kinds: tuple[str, str],
+    terms: tuple[Mapping[ModelId, Terms], Mapping[ModelId, Terms]],
+    bounds: Rules,
+    steps: Sequence[tuple[str, int, float]],
+) -> None:
+    """Histories of any kind seldom come to rest; so this begins with what was loaded in peace."""
+    history = AnyHistory()
+    history.begin(kinds[0], terms[0], bounds, MODELS)
+    history.the_configuration_changes({*MODELS}, set(), 0.0, kinds[1], terms[1], bounds)
+    for step, which, after in steps:
+        ready = sorted(history.ready) or MODELS
+        model = ready[which % len(ready)]
+        match step:
+            case "ask":
+                history.a_request_arrives(model, after)
+            case "finish":
+                history.a_request_finishes(which, after)
+            case "drain":
+                history.the_owner_unloads_what_is_idle({model})
+        history.everything_goes_well()
