@@ -50,6 +50,8 @@ class Finished(NamedTuple):
       selector: The selector that chose its model; None without one.
       priority: The priority that it was queued with; None for a peer's model.
       collected: What was given the copy of its answer; None if nobody wanted one.
+      is_garbled: Whether ``error`` is no more than that the answer is not encoded as it says: its
+        client has it whole.
     """
 
     id: int
@@ -72,3 +74,4 @@ class Finished(NamedTuple):
     selector: str | None = None
     priority: int | None = None
     collected: Collector | None = None
+    is_garbled: bool = False

@@ -146,6 +146,7 @@ class Meter:
         if not self._admitted:
             self._note_wait()
         target, headers = self._target, list(self._scope["headers"])
+        reading = self._reading
         usage, error = self._read()
         self._services.finished(
             Finished(
@@ -169,6 +170,7 @@ class Meter:
                 selector=self._selector,
                 priority=self._priority(),
                 collected=self._collector,
+                is_garbled=self._error is None and reading is not None and reading.is_garbled,
             )
         )
 

@@ -14,7 +14,7 @@ from swapd.web.activity_entries import entry
 from swapd.web.inflight import address_of
 
 #: What of a finished request is no message's business.
-_INTERNAL = {"id", "is_metered", "collected"}
+_INTERNAL = {"id", "is_metered", "collected", "is_garbled"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,7 +48,7 @@ async def test_a_request_is_told_of_when_it_begins_is_admitted_and_is_over() -> 
     assert finished["duration"] >= finished["first_byte"] > 0
     usage = finished["usage"]
     assert (usage["prompt"], usage["generated"], usage["drafted"]) == (3, 5, None)
-    assert not finished.keys() & {"collected", "is_metered"}
+    assert not finished.keys() & {"collected", "is_metered", "is_garbled"}
 
 
 async def test_what_is_told_of_requests_has_its_place_among_the_transitions() -> None:

@@ -282,7 +282,7 @@ class Activity:
     async def _keep_copies(self, batch: Sequence[Finished], rows: Sequence[Row]) -> None:
         """Keep the copies of requests that are stored, and were wanted."""
         wanted = [
-            (row.id, finished.collected, finished.error is None)
+            (row.id, finished.collected, finished.error is None or finished.is_garbled)
             for finished, row in zip(batch, rows, strict=True)
             if isinstance(finished.collected, Draft)
         ]

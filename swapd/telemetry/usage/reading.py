@@ -48,7 +48,7 @@ class Reading:
         """Await the body of an answer with ``status``; ``decode`` it first, if it is encoded."""
         #: Why it was not read to its end, if it was not.
         self.unread: str | None = None
-        self._undecodable: str | None = None
+        self._garbled: str | None = None
         self._account = Account()
         self._effort = Effort()
         self._complaint: Complaint | None = None
@@ -78,7 +78,7 @@ class Reading:
             self._give_up(str(error))
         except UpstreamFailed as error:
             self._give_up(str(error))
-            self._undecodable = f"response decompression failed: {error}"  # llama-swap's words
+            self._garbled = f"response decompression failed: {error}"  # llama-swap's words
 
     def finish(self) -> None:
         """Take note that nothing follows, whether that was the proper end or not."""
@@ -101,7 +101,12 @@ class Reading:
         """Return what the server said was wrong, or what is wrong with what it sent, if any."""
         if self._complaint is not None:
             return self._complaint.words()
-        return self._account.error or self._undecodable
+        return self._account.error or self._garbled
+
+    @property
+    def is_garbled(self) -> bool:
+        """Whether ``error`` is no more than that the answer is not encoded as it says."""
+        return self._garbled is not None and self.error() == self._garbled
 
     def _feed_decoded(self, reader: _Reader, pieces: Iterable[bytes]) -> None:
         for piece in pieces:

@@ -237,7 +237,9 @@ def test_what_is_not_encoded_as_it_says_is_not_read_and_that_is_said() -> None:
     assert reading.usage() == UNKNOWN
     why = "response decompression failed: the server's answer is not valid gzip"
     assert (reading.error() or "").startswith(why)
-    assert read_it(502).error() == "502 Bad Gateway"
+    assert reading.is_garbled
+    failed = read_it(502)
+    assert (failed.error(), failed.is_garbled) == ("502 Bad Gateway", False)
 
 
 def embeddings(size: int) -> Iterator[bytes]:
