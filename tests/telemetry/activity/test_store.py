@@ -124,6 +124,7 @@ def test_what_is_unknown_is_told_in_llama_swaps_way_and_in_ours(store: Store) ->
         {"usage": Usage(prompt=10**30, generated=-(10**30))},
         {"usage": Usage(prompt_per_second=float("nan"), generated_per_second=float("inf"))},
         {"usage": Usage(served_ms=float("inf"))},
+        {"usage": Usage(served_ms=1e300)},
         {"error": "a lone \ud800 surrogate", "model": "\udcff", "session": "\udcff"},
         {"error": "x" * 100_000, "path": "/\0"},
         {"model": ""},
@@ -135,6 +136,17 @@ def test_no_value_that_a_server_says_keeps_others_from_being_stored(
     store.work([finished(), finished(**odd), finished()], EVERYTHING, NOW)
     assert ids_of(store) == [1, 2, 3]
     assert len(rows_of(store)[1].error) <= 2048
+
+
+@pytest.mark.parametrize(
+    "wanted", ["model_id = 'm' ORDER BY id DESC", "ts_created < 1 ORDER BY ts_created"]
+)
+def test_rows_of_a_model_and_of_a_time_are_found_without_a_look_at_all(
+    store: Store, wanted: str
+) -> None:
+    with store.reading() as connection:
+        plan = connection.execute(f"EXPLAIN QUERY PLAN SELECT id FROM activity WHERE {wanted}")
+        assert [row[-1].split()[0] for row in plan] == ["SEARCH"]
 
 
 def test_the_newest_rows_are_kept(store: Store) -> None:
