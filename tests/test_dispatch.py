@@ -33,6 +33,7 @@ class Answer:
 
     status = 204
     has_more = False
+    has_ended = True
     headers: Sequence[tuple[bytes, bytes]] = ()
 
     async def receive(self) -> bytes:
@@ -84,8 +85,9 @@ class Client:
     async def write(self, data: bytes) -> None:
         raise AssertionError("there is no body")
 
-    async def finish(self) -> None:
+    async def finish(self, last: bytes = b"") -> None:
         await trio.lowlevel.checkpoint()
+        assert not last
 
     async def abort(self) -> None:
         raise AssertionError("that is its server's matter")

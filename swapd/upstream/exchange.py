@@ -23,7 +23,8 @@ class Downstream(Protocol):
 
     async def write(self, data: bytes) -> None: ...
 
-    async def finish(self) -> None: ...
+    async def finish(self, last: bytes = b"") -> None:
+        """Pass on the end, and the ``last`` piece with it if they came together."""
 
     async def abort(self) -> None:
         """Cut the answer, so that nobody takes it for a clean end."""
@@ -62,8 +63,10 @@ async def relay(request: ProxiedRequest, pool: Pool, downstream: Downstream) -> 
     try:
         headers = for_client(response.headers)
         await downstream.begin(response.status, headers, more=response.has_more)
-        while piece := await response.receive():
+        piece = await response.receive()
+        while not response.has_ended:
             await downstream.write(piece)
-        await downstream.finish()
+            piece = await response.receive()
+        await downstream.finish(piece)
     finally:
         response.close()

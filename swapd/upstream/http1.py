@@ -58,6 +58,11 @@ class Response:
         """Tell whether a piece of the body came already."""
         return self._message.has_piece
 
+    @property
+    def has_ended(self) -> bool:
+        """Tell whether nothing follows what was received."""
+        return self._message.ended
+
     async def receive(self) -> bytes:
         """Return what the next receive brings of the body; empty at the message's end.
 

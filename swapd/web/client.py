@@ -116,9 +116,9 @@ class Client:
             self.last_piece = data
         await self._answer.write(data, more=True)
 
-    async def finish(self) -> None:
-        """End the answer as a whole one."""
-        await self._answer.write(b"", more=False)
+    async def finish(self, last: bytes = b"") -> None:
+        """End the answer as a whole one, with its ``last`` piece."""
+        await self._answer.write(last, more=False)
 
     async def abort(self) -> None:
         """End the answer so that no client takes it for a whole one; its handler returns then."""

@@ -226,9 +226,13 @@ class Tap:
         await self._downstream.write(data)
         self._meter.write(data)
 
-    async def finish(self) -> None:
-        """Pass on the end."""
-        await self._downstream.finish()
+    async def finish(self, last: bytes = b"") -> None:
+        """Pass on the end, and the ``last`` piece with it."""
+        if last and not self._has_begun:
+            self._meter.body_begins()
+        await self._downstream.finish(last)
+        if last:
+            self._meter.write(last)
 
     async def abort(self) -> None:
         """Cut the answer."""

@@ -230,15 +230,18 @@ class TalkingStream:
                 await self._client.write(piece)
         self._release()
 
-    async def finish(self) -> None:
-        """End the answer: as a whole one, or with the error that it was."""
+    async def finish(self, last: bytes = b"") -> None:
+        """End the answer behind its ``last`` piece: as a whole one, or with the error it was."""
+        if self._refusal is not None or self._decoding is not None:
+            await self.write(last)
+            last = b""
         await self._take()
         if self._refusal is not None:
             await tell(self._refusal.problem(), self._client, self._manner)
             return
         if self._decoding is not None:
             self._decoding.finish()
-        await self._client.finish()
+        await self._client.finish(last)
 
     async def abort(self) -> None:
         """Cut the answer."""

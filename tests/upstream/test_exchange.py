@@ -45,9 +45,9 @@ class Notes:
         self.told.append(data)
         self.wrote.set()
 
-    async def finish(self) -> None:
+    async def finish(self, last: bytes = b"") -> None:
         await trio.lowlevel.checkpoint()
-        self.told.append("finish")
+        self.told.append((last, "finish"))
 
     async def abort(self) -> None:
         await trio.lowlevel.checkpoint()
@@ -73,7 +73,7 @@ async def test_a_request_and_its_answer_pass_through() -> None:
         b"POST /v1/chat/completions?x=%2F HTTP/1.1\r\nhost: swapd:8080\r\n"
         b"x-forwarded-for: 10.0.0.7\r\ncontent-length: 2\r\n\r\n{}"
     ]
-    assert notes.told == [(404, [(b"date", b"x"), (b"content-length", b"2")]), b"no", "finish"]
+    assert notes.told == [(404, [(b"date", b"x"), (b"content-length", b"2")]), (b"no", "finish")]
 
 
 async def test_a_stream_passes_piece_by_piece_as_it_comes() -> None:
@@ -104,8 +104,7 @@ async def test_a_stream_passes_piece_by_piece_as_it_comes() -> None:
         ),
         b"one",
         b"two",
-        b"ab",
-        "finish",
+        (b"ab", "finish"),
     ]
 
 

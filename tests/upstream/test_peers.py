@@ -52,8 +52,9 @@ class Sink:
         await trio.lowlevel.checkpoint()
         self.body += data
 
-    async def finish(self) -> None:
+    async def finish(self, last: bytes = b"") -> None:
         await trio.lowlevel.checkpoint()
+        self.body += last
 
     async def abort(self) -> None:
         await trio.lowlevel.checkpoint()
