@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from swapd.cuttable import Cuttable
+from swapd.cuttable import Cuttable, Lasting
 from swapd.errors import RequestCancelled
 from swapd.ids import Header
 from swapd.telemetry.feed import Feed
@@ -98,15 +98,20 @@ class InFlight:
         if self._news:
             self._news.tell((step, self))
 
-    def cancellable(self, at_cancel: Callable[[], None] | None = None) -> Cuttable:
+    def cancellable(
+        self, at_cancel: Callable[[], None] | None = None, within: Lasting | None = None
+    ) -> Cuttable:
         """Let it be cancelled while it is in the block, or end it there if it was before.
 
-        ``at_cancel`` is called at the moment when that happens.
+        Args:
+          at_cancel: Called at the moment when that happens.
+          within: Whose scope the block takes, if there is one.
 
         Raises:
           RequestCancelled: It was cancelled, and the block did not come to its end.
         """
         self._at_cancel = at_cancel
+        self._block.within = within
         return self._block
 
     def cancel(self) -> None:

@@ -10,8 +10,10 @@ from typing import TypeAlias
 
 import trio
 
-#: Serves one request, which the scope that it is given ends.
-Work: TypeAlias = Callable[[trio.CancelScope], Awaitable[None]]
+from swapd.cuttable import Lasting
+
+#: Serves one request, which the scope that it is given ends, and in whose block it may be cut.
+Work: TypeAlias = Callable[[trio.CancelScope, Lasting], Awaitable[None]]
 
 
 class Attendant:
@@ -20,28 +22,39 @@ class Attendant:
     def __init__(self, spawn: Callable[..., None]) -> None:
         """Begin tasks by ``spawn``, the first one with the first request."""
         self._spawn = spawn
-        self._rest = trio.lowlevel.ParkingLot()
+        self._rests: trio.lowlevel.Task | None = None
         self._next: Work | None = None
         self._is_closed = False
 
     def take(self, work: Work) -> None:
         """Have ``work`` done."""
-        if self._rest:
-            self._next = work
-            self._rest.unpark()
-        else:
+        if self._rests is None:
             self._spawn(self._attend, work)
+        else:
+            self._next = work
+            self._wake(self._rests)
 
     def close(self) -> None:
         """Let the task end when it has done its work."""
         self._is_closed = True
-        self._rest.unpark_all()
+        if self._rests is not None:
+            self._wake(self._rests)
 
     async def _attend(self, work: Work | None) -> None:
-        with trio.CancelScope() as scope:  # one for all: each costs something
+        # One for all of each: they cost something.
+        with trio.CancelScope() as scope, Lasting() as blocks:
             while work is not None:
-                await work(scope)
+                await work(scope, blocks)
                 work = None
-                if not (self._is_closed or self._rest):
-                    await self._rest.park()
+                if not self._is_closed and self._rests is None:
+                    self._rests = trio.lowlevel.current_task()
+                    await trio.lowlevel.wait_task_rescheduled(self._leave)
                     work, self._next = self._next, None
+
+    def _wake(self, task: trio.lowlevel.Task) -> None:
+        self._rests = None
+        trio.lowlevel.reschedule(task)
+
+    def _leave(self, _: object) -> trio.lowlevel.Abort:
+        self._rests = None
+        return trio.lowlevel.Abort.SUCCEEDED

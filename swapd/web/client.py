@@ -8,6 +8,7 @@ from functools import partial
 import trio
 from hypercorn.typing import ASGIReceiveCallable, HTTPScope
 
+from swapd.cuttable import Lasting
 from swapd.errors import RequestError
 from swapd.ids import Header
 from swapd.upstream.bodies.body import Body
@@ -69,6 +70,12 @@ class Client:
         """What ends whoever serves it, if that is there; else they have to make it."""
         exchange = self._answer.exchange
         return None if exchange is None else exchange.ended_by
+
+    @property
+    def blocks(self) -> Lasting | None:
+        """Whose scope the block takes in which it is served, if that is there."""
+        exchange = self._answer.exchange
+        return None if exchange is None else exchange.blocks
 
     @property
     def is_unheard(self) -> bool:

@@ -24,6 +24,7 @@ from hypercorn.typing import (
     HTTPScope,
 )
 
+from swapd.cuttable import Lasting
 from swapd.ids import Header
 from swapd.web.errors import Problem
 from swapd.web.plain_head import PlainHead
@@ -75,6 +76,8 @@ class Exchange:
         self._put = put
         #: Ends whoever serves it.
         self.ended_by: trio.CancelScope | None = None
+        #: Of the task that serves it.
+        self.blocks: Lasting | None = None
         self._listener: Listener | None = None
         self._head = head
         #: How many bytes of the body have yet to come.

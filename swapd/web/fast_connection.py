@@ -20,6 +20,7 @@ from hypercorn.trio.tcp_server import MAX_RECV
 from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import AppWrapper, LifespanState
 
+from swapd.cuttable import Lasting
 from swapd.web.attendant import Attendant
 from swapd.web.connections import WatchedConfig
 from swapd.web.exchange import Exchange, scope_of
@@ -88,8 +89,10 @@ class FastConnection(LiveConnection):
         self.note_owed()  # its reader may go on waiting, or wait for nothing now
         self._attendant.take(partial(self._serve, exchange, head))
 
-    async def _serve(self, exchange: Exchange, head: PlainHead, request: trio.CancelScope) -> None:
-        exchange.ended_by = request
+    async def _serve(
+        self, exchange: Exchange, head: PlainHead, request: trio.CancelScope, blocks: Lasting
+    ) -> None:
+        exchange.ended_by, exchange.blocks = request, blocks
         chosen = self._chosen
         scope = scope_of(
             exchange,

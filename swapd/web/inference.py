@@ -75,7 +75,7 @@ class Inference:
             way = self._loading.way(scope, client, asked, found.target, waits)
             async with way as (downstream, (admitted, waits_again)):
                 tapped = meter.tap(request, downstream)
-                with tracked.cancellable(client.hang_up_soon) as around:
+                with tracked.cancellable(client.hang_up_soon, client.blocks) as around:
                     await services.dispatch.send(
                         request,
                         found.target,

@@ -94,7 +94,7 @@ class Passthrough:
             )
             meter.track(tracked, place.target)
             tapped = meter.tap(request, client)
-            with tracked.cancellable(client.hang_up_soon) as around:
+            with tracked.cancellable(client.hang_up_soon, client.blocks) as around:
                 await services.dispatch.send(
                     request,
                     place.target,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from swapd.cuttable import Lasting
 from swapd.web.attendant import Attendant, Work
 
 
 def noting(tasks: list[trio.lowlevel.Task], until: trio.Event | None = None) -> Work:
-    async def work(scope: trio.CancelScope) -> None:
+    async def work(scope: trio.CancelScope, blocks: Lasting) -> None:
         tasks.append(trio.lowlevel.current_task())
         if until is not None:
             await until.wait()
@@ -72,7 +73,7 @@ async def test_its_task_ends_with_its_connection() -> None:
 async def test_who_is_cancelled_serves_nobody_after_that() -> None:
     tasks: list[trio.lowlevel.Task] = []
 
-    async def leave(scope: trio.CancelScope) -> None:
+    async def leave(scope: trio.CancelScope, blocks: Lasting) -> None:
         scope.cancel(reason="the client left")
 
     async with trio.open_nursery() as nursery:

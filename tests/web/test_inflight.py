@@ -17,7 +17,7 @@ from swapd.web import limits
 from tests.upstream.scripted import Connection, Script
 from tests.web.floor import Floor, Reply, chat, floor, get
 from tests.web.opened import opened, talking
-from tests.web.raw import receive_until, request, rest
+from tests.web.raw import receive_until, request, rest, upload
 
 CHUNK = b'data: {"choices": []}\n\n'
 BEGUN = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -96,6 +96,22 @@ async def test_who_has_no_answer_yet_gets_an_envelope_and_its_server_is_left() -
         reply = Reply(await rest(client))
         await left.wait()
     assert (reply.status, reply.error["code"]) == (499, "cancelled")
+
+
+async def test_requests_of_one_connection_are_cancelled_one_by_one() -> None:
+    came, asked = trio.open_memory_channel[bytes](0)
+
+    async def script(connection: Connection) -> None:
+        await came.send(await connection.request())
+        await connection.left()
+
+    chat_again = upload("/v1/chat/completions", b'{"model": "m"}', head=b"")
+    async with floor(*[script] * 3) as web, await web.served.connect() as client:
+        for number in (1, 2, 3):
+            await client.send_all(chat_again)
+            assert await asked.receive()
+            await cancel(web, number)
+            assert b"HTTP/1.1 499" in await receive_until(client, b"was cancelled by hand")
 
 
 async def test_a_stream_that_has_begun_ends_with_an_error_and_without_its_proper_end() -> None:
