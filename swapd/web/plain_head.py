@@ -16,9 +16,7 @@ from swapd.web import limits
 _REQUEST_LINE = re.compile(rb"([A-Z]{3,10}) (/[!-~]*) HTTP/1\.1\r\n")
 
 #: A line of the head together with the end of the line before it.
-_FIELD = re.compile(
-    rb"\n([-!#$%&'*+.^_`|~0-9a-zA-Z]+):[ \t]*((?:[!-~]+(?:[ \t]+[!-~]+)*)?)[ \t]*\r"
-)
+_FIELD = re.compile(rb"\n([-!#$%&'*+.^_`|~0-9a-zA-Z]+):[ \t]*+([ -~\t]*+)\r")
 
 #: What says that a request is not plain.
 _ELSEWHERE = frozenset({b"transfer-encoding", b"upgrade", b"expect"})
@@ -64,15 +62,19 @@ def read(received: bytes) -> PlainHead | None:
         return None
     if method == b"CONNECT" or first.end() > limits.REQUEST_LINE_BYTES:
         return None
-    headers = [(name.lower(), value) for name, value in fields]
-    told = [header for header in headers if header[0] in _TELLING]
-    said = dict(told)
+    headers = [(name.lower(), value.rstrip(b" \t")) for name, value in fields]
+    said = dict(headers)
     length, connection = said.get(b"content-length", b"0"), said.get(b"connection", b"keep-alive")
     keeps = _KEEPS.get(connection.lower())
-    if keeps is None or len(said) != len(told):  # something came twice
+    if keeps is None or (len(said) != len(headers) and _says_twice(headers)):
         return None
     if b"host" not in said or not said.keys().isdisjoint(_ELSEWHERE):
         return None
     if not length.isdigit() or len(length) > _DIGITS:
         return None
     return PlainHead(method.decode(), target, headers, int(length), keeps, end + 4)
+
+
+def _says_twice(headers: list[Header]) -> bool:
+    told = [name for name, _ in headers if name in _TELLING]
+    return len(told) != len(set(told))
