@@ -234,7 +234,7 @@ def request_head(
     lines = [method + b" " + origin.target(target) + b" HTTP/1.1"]
     if b"host" not in [name.lower() for name, _ in headers]:
         lines.append(b"host: " + origin.host_header)
-    lines += [name + b": " + value for name, value in headers]
+    lines += map(b": ".join, headers)
     if length or method in _ALWAYS_SIZED:
         lines.append(b"content-length: %d" % length)
     lines.append(b"\r\n")
