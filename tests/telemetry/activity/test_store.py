@@ -286,7 +286,7 @@ def test_llama_swaps_file_is_adopted_with_its_history(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("script", ["", PEERS])
 def test_swapds_that_begin_with_one_file_at_once_share_it(tmp_path: Path, script: str) -> None:
-    for number in range(40):  # who is first is up to chance
+    for number in range(25):  # who is first is up to chance
         path = tmp_path / f"{number}.db"
         run(path, script)
         gate = Barrier(4)
