@@ -213,9 +213,12 @@ async def test_one_too_many_is_refused_by_its_status_before_any_word_of_a_load(
 
 
 async def test_a_command_that_does_not_exist_is_refused_by_its_status(tmp_path: Path) -> None:
-    config = configuration({"none": "/does/not/exist ${PORT}"}, sendLoadingState=True)
+    models = {"none": "/does/not/exist ${PORT}", "alpha": fake("alpha")}
+    together = {"g": {"swap": False, "members": [*models]}}
+    config = configuration(models, sendLoadingState=True, groups=together)
     with trio.fail_after(LONG):
         async with run_swapd(tmp_path, config) as running:
+            await running.chat("alpha")  # the first of all starts takes longest: words might begin
             refused = await running.chat("none", stream=True)
     assert refused.status == 503
     assert "/does/not/exist" in refused.error

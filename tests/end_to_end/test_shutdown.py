@@ -116,7 +116,7 @@ async def test_nothing_starts_once_it_ends(tmp_path: Path) -> None:
             assert b"503" in answer.partition(b"\r\n")[0]
             assert b"swapd is shutting down" in answer
         assert await ended(running) == 0
-        assert not any("beta: " in line for line in running.lines)
+        assert not any("beta: stopped ->" in line for line in running.lines)
 
 
 async def test_a_client_that_does_not_read_cannot_hold_the_end(tmp_path: Path) -> None:
