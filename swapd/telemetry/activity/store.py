@@ -1,6 +1,7 @@
 """Rows in SQLite: a file, or memory.  Everything here blocks; activity.py has it done in threads.
 
-Rule 1: one thread at a time writes, by the one connection that may.
+Rule 1: one thread at a time writes, by the one connection that may; who closes it waits, too, since
+SQLite does not survive that a connection is closed while it is used.
 Rule 2: a file is read by connections of the moment, which see what was committed and never wait
 for the writer; memory has only one connection, so reading and writing take turns.
 Rule 3: nothing takes long: rows are written and deleted some at a time, each time whole or not.
@@ -94,7 +95,7 @@ class Store:
           CannotStart: It cannot be used; the text names it and the reason.
         """
         self.path = path
-        self._memory = Lock()
+        self._turn = Lock()  # who holds it has the writing connection for itself
         self._is_closed = False
         self._tally: _Tally | None = None  # None is to be counted
         try:
@@ -195,7 +196,7 @@ class Store:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._turn():
+        with self._turn:
             self._writing.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writing
@@ -206,15 +207,6 @@ class Store:
                 raise
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Wait for memory's one connection; a file has as many as are wanted."""
-        if self.path is not None:
-            yield
-            return
-        with self._memory:
-            yield
-
-    @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Open a connection for reading, for the length of the block, in one transaction.
 
@@ -222,7 +214,7 @@ class Store:
           sqlite3.Error: It cannot be read now.
         """
         if self.path is None:
-            with self._memory:
+            with self._turn:
                 yield self._writing
             return
         with closing(self._connect("ro")) as connection:
@@ -231,7 +223,7 @@ class Store:
 
     def close(self) -> None:
         """Give the file back, whole and without a write-ahead log beside it."""
-        with self._turn():
+        with self._turn:
             self._is_closed = True
             self._writing.close()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 
@@ -360,6 +360,26 @@ def test_what_is_no_database_is_told(tmp_path: Path) -> None:
     file.write_text("models: {}\n" * 100)
     with pytest.raises(CannotStart, match=f"store.path: {file}: file is not a database"):
         Store(file)
+
+
+def test_who_closes_waits_for_what_is_being_written(tmp_path: Path) -> None:
+    file = tmp_path / "a.db"
+    store = Store(file)
+    with ThreadPoolExecutor() as threads, closing(sqlite3.connect(file)) as other:
+        other.isolation_level = None
+        other.execute("BEGIN IMMEDIATE")  # the writer waits for that
+        begun = Event()
+        store._writing.set_trace_callback(lambda statement: begun.set())
+        written = threads.submit(store.work, [finished()] * CHUNK, EVERYTHING, NOW)
+        begun.wait()
+        closed = threads.submit(store.close)
+        for _ in range(20):
+            threads.submit(bool).result()
+            assert not store.is_gone()
+        other.execute("ROLLBACK")
+        assert len(written.result().rows) == CHUNK
+        closed.result()
+    assert store.is_gone()
 
 
 @pytest.mark.parametrize("name", ["a?mode=memory", "a#b", ":memory:", "a%41", "ä b"])
