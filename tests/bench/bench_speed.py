@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -113,17 +113,35 @@ def measure(case: Case, server: Server, load: Path) -> Sample:
     return Sample(spent / 1000 / done, (most - at_first) / case.connections, told)
 
 
-def run(
-    cases: Sequence[Case], servers: Sequence[Server], load: Path, runs: int, results: Results
-) -> None:
-    """Run every case on every server in turn, ``runs`` times."""
+def run(cases: Sequence[Case], servers: Sequence[Server], load: Path, results: Results) -> None:
+    """Run every case once on every server."""
+    for server in servers[1:]:
+        results.idle_kib[server.name] = (server.resident_kib(), server.children_kib())
     for case in cases:
-        for _ in range(runs):
-            for server in servers:
-                sample = measure(case, server, load)
-                by_server = results.samples.setdefault(case.name, {})
-                by_server.setdefault(server.name, []).append(sample)
+        for server in servers:
+            sample = measure(case, server, load)
+            by_server = results.samples.setdefault(case.name, {})
+            by_server.setdefault(server.name, []).append(sample)
         _say(speed_table.line_of(case.name, results))
+
+
+@contextmanager
+def serving(upstream: Path, folder: Path, *, plain: bool) -> Iterator[list[Server]]:
+    """Run all servers, the upstream by itself first.
+
+    They are begun anew for each run: where the parts of a program come to lie in memory, which is
+    another place each time, makes one process up to a tenth dearer than another.
+    """
+    with ExitStack() as stack:
+        direct = stack.enter_context(speed_servers.upstream(upstream))
+        servers = [direct]
+        if program := os.environ.get("NGINX") or shutil.which("nginx"):
+            servers.append(stack.enter_context(speed_servers.nginx(direct.port, folder, program)))
+        servers.append(stack.enter_context(speed_servers.swapd(upstream, folder)))
+        if plain:
+            slow = speed_servers.swapd(upstream, folder, "plain", is_fast=False)
+            servers.append(stack.enter_context(slow))
+        yield servers
 
 
 def start_times(runs: int, upstream: Path, folder: Path) -> Iterator[tuple[str, float]]:
@@ -147,7 +165,7 @@ def main() -> int:
         cases = [case.shorter() for case in cases]
     runs = 1 if options.quick else options.runs
     results = Results()
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         try:
             load = speed_servers.compiled("load", folder)
@@ -155,21 +173,13 @@ def main() -> int:
         except Missing as missing:
             _say(f"cannot measure: there is no {missing}")
             return 2
-        direct = stack.enter_context(speed_servers.upstream(upstream))
-        servers = [direct]
-        if program := os.environ.get("NGINX") or shutil.which("nginx"):
-            servers.append(stack.enter_context(speed_servers.nginx(direct.port, folder, program)))
-        else:
+        if not (os.environ.get("NGINX") or shutil.which("nginx")):
             _say("nginx is not installed: there will be no ratios")
-        servers.append(stack.enter_context(speed_servers.swapd(upstream, folder)))
-        if options.plain:
-            plain = speed_servers.swapd(upstream, folder, "plain", is_fast=False)
-            servers.append(stack.enter_context(plain))
-        for server in servers[1:]:
-            results.idle_kib[server.name] = (server.resident_kib(), server.children_kib())
         for which, seconds in start_times(runs, upstream, folder):
             results.started_in.setdefault(which, []).append(seconds)
-        run(cases, servers, load, runs, results)
+        for _ in range(runs):
+            with serving(upstream, folder, plain=options.plain) as servers:
+                run(cases, servers, load, results)
     sys.stdout.write(speed_table.table(results) + "\n")
     if options.json:
         Path(options.json).write_text(json.dumps(asdict(results), indent=1) + "\n")
