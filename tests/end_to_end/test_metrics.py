@@ -63,4 +63,4 @@ async def test_asking_a_models_server_for_metrics_does_not_keep_it_loaded(tmp_pa
             while "a" in (found := await scrape(swapd, "/metrics/upstream")).of_label("model"):
                 assert found.value("swapd_upstream_up", model="a") is not None
                 await trio.sleep(0.05)
-        assert await swapd.states() == {}  # and it started none
+        assert await swapd.states() in ({}, {"a": "stopping"})  # and it started none

@@ -6,6 +6,7 @@ That collector comes so seldom that what waits for it is memory that grows for a
 from __future__ import annotations
 
 import gc
+import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,12 @@ from tests.web.raw import (
     relaying,
     request,
     serving,
+)
+
+#: Trio turns what a socket says into errors of its own, in a context manager made of a generator.
+without_circles_of_python = pytest.mark.skipif(
+    sys.version_info >= (3, 12),
+    reason="from Python 3.12 on contextlib leaves a circle of an error that became another",
 )
 
 _OF_A_CONNECTION = (TCPServer, ProtocolWrapper, H11Protocol, PlainHttp1, Exchange)
@@ -70,6 +77,7 @@ async def test_a_connection_that_was_kept_leaves_nothing() -> None:
     assert not left
 
 
+@without_circles_of_python
 @pytest.mark.parametrize("leave", WAYS_TO_LEAVE)
 async def test_a_client_that_leaves_amid_its_answer_leaves_nothing(
     leave: Callable[[trio.SocketStream], Awaitable[None]],
@@ -83,6 +91,7 @@ async def test_a_client_that_leaves_amid_its_answer_leaves_nothing(
     assert not left
 
 
+@without_circles_of_python
 async def test_a_connection_that_h11_had_served_leaves_nothing() -> None:
     with without_collecting() as left:
         app = relaying({"/relay": greet})
