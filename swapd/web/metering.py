@@ -230,7 +230,11 @@ class Tap:
         """Pass on the end, and the ``last`` piece with it."""
         if last and not self._has_begun:
             self._meter.body_begins()
-        await self._downstream.finish(last)
+        try:
+            await self._downstream.finish(last)
+        except UpstreamFailed:  # it is the end that is faulty; the piece before was passed on
+            self._meter.write(last)
+            raise
         if last:
             self._meter.write(last)
 

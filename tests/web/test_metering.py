@@ -209,6 +209,22 @@ async def test_an_answer_that_breaks_off_is_told_as_the_failure_that_it_is() -> 
     assert "broke after" in (finished.error or "")
 
 
+async def test_what_was_passed_on_is_read_also_if_its_end_is_faulty() -> None:
+    cut_short = gzip.compress(EVENTS)[:-8]  # of what it is checked by
+    headers = ("content-type: text/event-stream", "content-encoding: gzip")
+    async with floor(server={"keepAlive": 0.01}) as web:
+        web.models.held = trio.Event()
+        web.upstream.then(web.upstream.answer(answering(cut_short, *headers)))
+        async with await web.served.connect() as stream:
+            await stream.send_all(chat(STREAM))
+            await receive_until(stream, b": keep-alive")  # so what follows is decoded
+            web.models.held.set()
+            with ending(web) as ended:
+                await receive_until(stream, b"[DONE]")
+                await ended.wait()
+    assert (only(web).status, only(web).usage) == (502, USED)
+
+
 async def test_a_request_that_is_cut_by_an_unload_is_told_so() -> None:
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
     async with floor() as web:
