@@ -158,6 +158,14 @@ def test_somebody_else_who_waits_ends_the_calm() -> None:
     )
 
 
+def test_who_waits_no_more_while_others_are_served_is_forgotten() -> None:
+    scheduler = with_a_ready(Questions())
+    told(scheduler, RequestArrived(T2, A), RequestArrived(T3, B), RequestArrived(T4, A))
+    told(scheduler, RequestFinished(T3), RequestFinished(T2))
+    assert scheduler.waiting(B) == 0
+    assert told(scheduler, RequestFinished(T4)) == []  # nobody wants its place
+
+
 def test_who_is_about_to_leave_ends_it() -> None:
     scheduler = with_a_ready(Questions())
     told(scheduler, RequestArrived(T2, A), UnloadRequested(T4, (A,), drain=True))

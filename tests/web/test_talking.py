@@ -87,7 +87,10 @@ class Reader:
         if message["type"] == "http.response.start":
             self.note((message["status"], dict(message["headers"])))
         elif message["type"] == "http.response.body":
-            self.note(message["body"] if message["more_body"] else "the end")
+            if message["body"]:
+                self.note(message["body"])
+            if not message["more_body"]:
+                self.note("the end")
         await trio.sleep(self.slowness)
 
 
@@ -502,8 +505,8 @@ async def test_an_answer_that_is_encoded_is_decoded_into_a_plain_stream(
         await begun(on)
         await on.way.downstream.begin(200, [*EVENTS, (b"content-encoding", b"gzip")])
         await on.way.downstream.write(data[:15])
-        await on.way.downstream.write(data[15:])
-        await on.way.downstream.finish()
+        await on.way.downstream.write(data[15:20])
+        await on.way.downstream.finish(data[20:])
     assert b"".join(what for _, what in on.words) == ALIVE + EVENT * 2
     assert (at(16), "the end") in on.seen
 
