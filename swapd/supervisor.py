@@ -294,12 +294,12 @@ class Supervisor:
 
     def view(self, model: ModelId) -> ModelView:
         """Tell what is known of ``model`` now."""
-        actor = self._actors.get(model)
-        if actor is None:  # a reload brought it, and has not come to us yet
+        if (actor := self._actors.get(model)) is None:  # a reload brought it, but not to us yet
             return ModelView(model)
         return ModelView(
             model,
             pid=actor.pid,
+            is_open=self._scheduler.is_open(model),
             in_flight=self._scheduler.in_flight(model),
             waiting=self._scheduler.waiting(model),
             backoff=self._scheduler.backoff(model, trio.current_time()),

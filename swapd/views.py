@@ -28,12 +28,14 @@ class Waiting:
 class ModelView:
     """What the supervisor knows of one model now.
 
+    It ``is_open`` if it is ready, and is not to be stopped as soon as it is idle.
     ``backoff`` is for how many seconds it may not be started, for it has failed; ``stuck`` why
     its process cannot be brought to an end; ``error`` what it died of, or what is wrong with it.
     """
 
     model: ModelId
     pid: int | None = None
+    is_open: bool = False
     in_flight: int = 0
     waiting: int = 0
     backoff: float = 0.0

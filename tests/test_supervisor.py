@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 
 import pytest
 import trio
@@ -711,6 +712,28 @@ async def test_a_drain_ends_at_the_very_moment_its_last_request_does(
     assert ended[0] == pytest.approx(50), "nobody was cut"
     served = {40.0: (50, 95), 50.0: (50, 85)}
     assert all(round(ended[when]) in instants for when, instants in served.items())
+
+
+async def test_a_model_that_is_to_be_drained_is_ready_and_not_open(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A)
+    seen: list[tuple[str, bool]] = []
+
+    def look() -> None:
+        seen.append((world.states(A)[-1], world.supervisor.view(A).is_open))
+
+    async with trio.open_nursery() as clients:
+        assert not world.supervisor.view(A).is_open
+        await world.supervisor.load(A)
+        look()
+        clients.start_soon(world.use, A, 10)
+        await wait_all_tasks_blocked()
+        clients.start_soon(partial(world.supervisor.unload, [A], drain=True))
+        await wait_all_tasks_blocked()
+        look()
+    look()
+    assert seen == [("ready", True), ("ready", False), ("stopped", False)]
 
 
 @pytest.mark.parametrize("when", [0, 10, 30, 45, 50, 55, 60])

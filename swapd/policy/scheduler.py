@@ -83,6 +83,10 @@ class Scheduler:
         """Tell where ``model`` is in its life, as far as facts have said."""
         return self._seats[model].state
 
+    def is_open(self, model: ModelId) -> bool:
+        """Tell whether ``model`` is ready, and is not to be stopped as soon as it is idle."""
+        return self._seats[model].is_open
+
     def queue(self, now: float) -> list[Place]:
         """Tell who waits, and for whom, in the order in which they would be served."""
         return queue_of(self._plan(now), self._places, self._rules, now)

@@ -46,8 +46,9 @@ def admin_views(services: Services) -> Blueprint:
         if _is_set("wait"):
             await supervisor.load(model)
             return {"model": model, "state": services.state(model)}
+        is_ready = services.state(model) is ModelState.READY and supervisor.view(model).is_open
         supervisor.begin_load(model)
-        if services.state(model) is ModelState.READY:  # no transition will tell of it
+        if is_ready:  # no transition will tell of it
             return {"model": model, "state": ModelState.READY}
         return {"model": model}, 202  # what becomes of it is told by its transitions
 

@@ -8,6 +8,7 @@ import pytest
 
 from swapd.ids import ModelId
 from swapd.policy.life import ModelState
+from swapd.views import ModelView
 from tests.web.floor import floor, get
 from tests.web.opened import become
 
@@ -28,9 +29,12 @@ async def test_a_load_of_what_is_ready_already_says_so() -> None:
         reply = await web.ask(get("/api/models/load/m", method=b"POST"))
         assert (reply.status, json.loads(reply.body)) == (202, {"model": "m"})
         become(web, ModelState.READY)
+        reply = await web.ask(get("/api/models/load/m", method=b"POST"))
+        assert reply.status == 202, "it is to be stopped first"
+        web.models.seen = ModelView(ModelId("m"), is_open=True)
         reply = await web.ask(get("/api/models/load/alias", method=b"POST"))
         assert (reply.status, json.loads(reply.body)) == (200, {"model": "m", "state": "ready"})
-        assert web.models.loaded == [ModelId("m")] * 2
+        assert web.models.loaded == [ModelId("m")] * 3
 
 
 async def test_swapd_is_ready_until_it_begins_to_end() -> None:
