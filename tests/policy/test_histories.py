@@ -166,6 +166,9 @@ class AnyHistory(RuleBasedStateMachine):
         self.wake_at = None
         effects = self.scheduler.handle(fact, now=self.now)
         assert effects == self.thorough.handle(fact, now=self.now), "decided otherwise at once"
+        for model in MODELS:
+            assert self.scheduler.waiting(model) == self.thorough.waiting(model), "not forgotten"
+            assert self.scheduler.in_flight(model) == self.thorough.in_flight(model), "not freed"
         for effect in effects:
             match effect:
                 case Admit(ticket, model, generation):
@@ -408,12 +411,12 @@ TestAnyHistory = AnyHistory.TestCase
 STEP = st.sampled_from([*["ask"] * 5, *["finish"] * 5, "drain"])
 
 
-@settings(max_examples=300)
+@settings(max_examples=500)
 @given(
     kinds=st.tuples(KIND, KIND),
     terms=st.tuples(EACH_MODELS, EACH_MODELS),
     bounds=RULES,
-    steps=st.lists(st.tuples(STEP, st.integers(0, 20), BEFORE_THE_CLOCK), max_size=40),
+    steps=st.lists(st.tuples(STEP, st.integers(0, 20), BEFORE_THE_CLOCK), min_size=30, max_size=40),
 )
 def test_traffic_for_ready_models_is_decided_as_by_a_walk(
     kinds: tuple[str, str],
