@@ -12,6 +12,10 @@ MODEL_HEAD = ("MODEL", "STATE", "FOR", "SERVES", "WAITS", "PID", "NOTE")
 REQUEST_HEAD = ("ID", "MODEL", "PHASE", "FOR", "CLIENT", "REQUEST")
 PLACE_HEAD = ("#", "MODEL", "ASKED BY", "WAITED", "NOTE")
 
+#: What a terminal of fewer columns than these has no room for.
+NARROW = 60
+LEAST = {"PID", "CLIENT", "SERVES", "WAITS", "TOK/S", "ASKED BY", "REASON", "TIME"}
+
 
 def model_cells(seen: ModelSeen, now: float, ago: float = 0.0) -> tuple[str, ...]:
     """Return one model's line at ``now``, in Unix seconds; it was told ``ago`` seconds before."""

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from swapd.cli.client import Client
     from swapd.cli.messages import Snapshot
 
-#: What a terminal of fewer columns than these has no room for, as `swapd watch` has it.
-_NARROW, _LEAST = 60, {"SERVES", "WAITS", "PID", "ASKED BY"}
-
 
 @click.command()
 @with_server
@@ -69,7 +66,9 @@ def lines_of(snapshot: Snapshot, width: int | None) -> list[str]:
 
 def _with_room(table: list[tuple[str, ...]], width: int | None) -> list[tuple[str, ...]]:
     """Return ``table``, its head the first row, with the columns that there is room for."""
-    if width is None or width >= _NARROW:
+    from swapd.cli.cells import LEAST, NARROW
+
+    if width is None or width >= NARROW:
         return table
-    kept = [at for at, name in enumerate(table[0]) if name not in _LEAST]
+    kept = [at for at, name in enumerate(table[0]) if name not in LEAST]
     return [tuple(row[at] for at in kept) for row in table]

@@ -13,7 +13,9 @@ from rich.text import Text
 
 from swapd.cli.board import Board, by_weight
 from swapd.cli.cells import (
+    LEAST,
     MODEL_HEAD,
+    NARROW,
     PLACE_HEAD,
     REQUEST_HEAD,
     model_cells,
@@ -28,12 +30,8 @@ T = TypeVar("T")
 
 _STYLES = {"ready": "green", "starting": "yellow", "stopping": "magenta", "stopped": "dim"}
 
-#: Narrower screens have no room for what a person needs least, and still narrower ones for more.
-_WIDE, _NARROW = 110, 60
-
-#: Columns that only a wide screen has, those that a narrow one has not, and those that are numbers.
-_LESSER = {"PID", "CLIENT"}
-_LEAST = {*_LESSER, "SERVES", "WAITS", "TOK/S", "ASKED BY", "REASON", "TIME"}
+#: Columns that only a wide screen has, and those that are numbers.
+_WIDE, _LESSER = 110, {"PID", "CLIENT"}
 _NUMBERS = {"#", "ID", "FOR", "SERVES", "WAITS", "TOK/S", "PID", "WAITED"}
 
 #: What a screen shows of a model: what `swapd ps` does, and how fast it is.
@@ -138,7 +136,7 @@ def _first(rows: Sequence[T], most: int) -> Sequence[T]:
 def _table(head: Sequence[str], rows: Iterable[list[Text]], *, width: int, more: int = 0) -> Table:
     """Return a table of one line a row; its last column takes what the others leave."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True, header_style="bold")
-    left_out = set[str]() if width >= _WIDE else _LESSER if width >= _NARROW else _LEAST
+    left_out = set[str]() if width >= _WIDE else _LESSER if width >= NARROW else LEAST
     shown = [at for at, name in enumerate(head) if name not in left_out]
     for at in shown:
         table.add_column(
