@@ -24,7 +24,7 @@ def peers(models: Iterable[PeerModel]) -> Iterator[Entry]:
 def selectors(
     all_of: Iterable[Selector], state: Callable[[ModelId], ModelState]
 ) -> Iterator[Entry]:
-    """Yield an entry for each selector that is listed; one is loaded as its targets are."""
+    """Yield an entry for each selector; one is loaded as its targets are."""
     for selector in all_of:
         about: dict[str, object] = {
             "type": "selector",
@@ -33,15 +33,14 @@ def selectors(
         }
         if selector.strategy is Strategy.SPILLOVER:
             about["spillover"] = selector.spillover
-        if not selector.unlisted:
-            yield Entry(
-                selector.id,
-                about,
-                selector.name,
-                selector.description,
-                metadata=selector.metadata,
-                loaded=any(state(model) in _LOADED for model in _candidates(selector)),
-            )
+        yield Entry(
+            selector.id,
+            about,
+            selector.name,
+            selector.description,
+            metadata=selector.metadata,
+            loaded=any(state(model) in _LOADED for model in _candidates(selector)),
+        )
 
 
 def _candidates(selector: Selector) -> Iterator[ModelId]:

@@ -9,6 +9,7 @@ from quart import Blueprint
 from quart.typing import ResponseReturnValue
 
 from swapd.config.models import Model
+from swapd.config.selectors import Selector
 from swapd.ids import ModelId
 from swapd.policy.life import ModelState
 from swapd.policy.naming import full_name
@@ -24,12 +25,14 @@ def models_views(services: Services) -> Blueprint:
     def is_loaded(model: ModelId) -> bool:
         return services.state(model) is not ModelState.STOPPED
 
-    def entries(models: Iterable[Model], *, with_aliases: bool) -> list[Entry]:
+    def entries(
+        models: Iterable[Model], selectors: Iterable[Selector], *, with_aliases: bool
+    ) -> list[Entry]:
         config = services.config
         return [
             *listing.models(models, loaded=is_loaded, with_aliases=with_aliases),
             *listing_others.peers(config.peer_models.values()),
-            *listing_others.selectors(config.selectors.values(), services.state),
+            *listing_others.selectors(selectors, services.state),
             *listing_others.pins(services.profiles.pins, services.names),
         ]
 
@@ -37,13 +40,17 @@ def models_views(services: Services) -> Blueprint:
     @views.get("/models")
     async def list_models() -> ResponseReturnValue:
         listed = [model for model in services.models() if not model.unlisted]
-        with_aliases = services.config.include_aliases_in_list
-        return listing.listing(entries(listed, with_aliases=with_aliases), now=_now())
+        config = services.config
+        selectors = [each for each in config.selectors.values() if not each.unlisted]
+        shown = entries(listed, selectors, with_aliases=config.include_aliases_in_list)
+        return listing.listing(shown, now=_now())
 
     @views.get("/v1/models/<path:name>")
     async def show_model(name: str) -> ResponseReturnValue:
         """Show one entry, also of what is not listed."""
-        known = {entry.id: entry for entry in entries(services.models(), with_aliases=True)}
+        selectors = services.config.selectors.values()
+        every = entries(services.models(), selectors, with_aliases=True)
+        known = {entry.id: entry for entry in every}
         if name not in known:
             name = full_name(services.names.target(name))
         return listing.shown(known[name], now=_now())

@@ -61,6 +61,14 @@ async def test_selectors_are_listed_with_what_they_choose_from() -> None:
     assert entries["spread"]["meta"]["llamaswap"]["spillover"] == 2
 
 
+async def test_a_selector_that_is_not_listed_is_shown_to_who_names_it() -> None:
+    selectors = {"hidden": {"strategy": "pin", "targets": ["m"], "unlisted": True}}
+    async with floor(selectors=selectors) as web:
+        reply = await web.ask(get("/v1/models/hidden"))
+        assert (reply.status, json.loads(reply.body)["id"]) == (200, "hidden")
+        assert [*await listed(web)] == ["m"]
+
+
 @pytest.mark.parametrize(
     ("state", "strategy", "targets", "status"),
     [
