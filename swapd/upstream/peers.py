@@ -18,10 +18,9 @@ from swapd.upstream.http1 import Pool
 from swapd.upstream.websocket import Downstream as Websocket
 from swapd.upstream.websocket import tunnel
 
-#: The host is the peer's own; the others tell who has asked whom.
-_NOT_FOR_PEERS = frozenset(
-    {b"host", b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"}
-)
+#: The host is the peer's own; the others tell who has asked whom, as does all that begins so.
+_NOT_FOR_PEERS = frozenset({b"host", b"forwarded", b"x-real-ip"})
+_FORWARDED = b"x-forwarded-"
 
 _KEYS = frozenset({b"authorization", b"x-api-key"})
 
@@ -80,7 +79,11 @@ class Peers:
 
 def _for_peer(headers: Sequence[Header], key: str) -> list[Header]:
     dropped = _NOT_FOR_PEERS | _KEYS if key else _NOT_FOR_PEERS
-    kept = [header for header in headers if header[0].lower() not in dropped]
+    kept = [
+        (name, value)
+        for name, value in headers
+        if (lower := name.lower()) not in dropped and not lower.startswith(_FORWARDED)
+    ]
     if key:
         kept += [(b"authorization", b"Bearer " + key.encode()), (b"x-api-key", key.encode())]
     return kept
