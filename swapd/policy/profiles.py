@@ -57,3 +57,9 @@ class Profiles:
         if target is None:
             raise UnknownModel(f"{name!r} is disabled by the active profile {self.active!r}")
         return target
+
+    def aside(self, name: str) -> str:
+        """Return what to add where no model is called ``name``: that requests know it."""
+        if not (target := self.pins.get(name)):
+            return ""
+        return f"; to requests alone it means {target!r}, by the active profile {self.active!r}"

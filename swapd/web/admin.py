@@ -37,7 +37,7 @@ def admin_views(services: Services) -> Blueprint:
 
     @views.post("/api/models/unload/<path:name>")
     async def unload(name: str) -> ResponseReturnValue:
-        await supervisor.unload([services.names.resolve(name)], drain=_is_set("drain"))
+        await supervisor.unload([services.called(name)], drain=_is_set("drain"))
         return _plain("OK")
 
     @views.post("/api/models/load/<path:name>")

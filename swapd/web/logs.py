@@ -4,7 +4,8 @@ The streams go past Quart, as the requests of models do, so that they end when t
 at whatever moment, and wait where it does not read.
 
 Rule 1: the head is sent at once, whether or not there is anything to tell.
-Rule 2: a client that does not read holds up nobody, and not the end of swapd either.
+Rule 2: a log is called as its model is, whatever the active profile makes of the name for requests.
+Rule 3: a client that does not read holds up nobody, and not the end of swapd either.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ class LogStreams:
 
     async def _hang_up_in_the_end(self, client: Client) -> None:
         await self._services.closing.wait()
-        client.hang_up_soon()  # rule 2
+        client.hang_up_soon()  # rule 3
 
     def _log(self, path: bytes) -> LogStream:
         """Return the log that is called ``path``, or with what it begins if that is a model.
@@ -106,12 +107,14 @@ class LogStreams:
         """
         logs = self._services.logs
         own = {"": logs.everything, "proxy": logs.proxy, "upstream": logs.upstream}
-        if log := own.get(unquote(path.decode("latin-1")).strip("/")):
+        name = unquote(path.decode("latin-1")).strip("/")
+        if log := own.get(name):
             return log
         try:
-            place = self._services.place(path)
+            place = self._services.place(path, pinned=False)
         except UnknownModel as error:
-            message = f"invalid logger: {error}; besides models, proxy and upstream have a log"
+            why = f"{error}{self._services.profiles.aside(name)}"
+            message = f"invalid logger: {why}; besides models, proxy and upstream have a log"
             raise MalformedRequest(message) from None
         if isinstance(place.target, PeerModel):
             raise MalformedRequest(f"{place.name} is a peer's: its log is not here")

@@ -13,6 +13,7 @@ from swapd.config.peers import PeerModel
 from swapd.config.schema import Config
 from swapd.config.selectors import Target
 from swapd.dispatch import Dispatch
+from swapd.errors import UnknownModel
 from swapd.ids import ModelId
 from swapd.policy.directory import Directory
 from swapd.policy.life import ModelState
@@ -156,14 +157,29 @@ class Services:
         """
         return self.names.resolve(self._directory.peek(asked, self._standing).name)
 
-    def place(self, path: bytes) -> Place:
+    def called(self, name: str) -> ModelId:
+        """Return the model of ours that is called ``name`` itself, whatever a profile pins.
+
+        Raises:
+          UnknownModel: There is none.
+        """
+        try:
+            return self.names.resolve(name)
+        except UnknownModel as error:
+            raise UnknownModel(f"{error}{self.profiles.aside(name)}") from None
+
+    def place(self, path: bytes, *, pinned: bool = True) -> Place:
         """Return the model that ``path`` begins with, and what follows.
+
+        Args:
+          path: Percent-encoded.
+          pinned: Whether the pins of the active profile count.
 
         Raises:
           NoModelNamed: The path is empty.
           UnknownModel: There is no such model, or the active profile disables it.
         """
-        return find_in_path(path, self.names, self.profiles)
+        return find_in_path(path, self.names, self.profiles if pinned else Profiles({}))
 
     def state(self, model: ModelId) -> ModelState:
         """Tell where ``model`` is in its life, as the world was told last."""

@@ -117,6 +117,24 @@ async def test_a_name_without_a_log_is_refused_with_the_nearest(name: str) -> No
         assert "alias" in near.error["message"]
 
 
+async def test_a_log_is_called_as_its_model_is_whatever_a_profile_says() -> None:
+    peers = {"peer": {"proxy": "http://127.0.0.1:1", "models": ["theirs"]}}
+    pins = {"m": "theirs", "alias": None, "public": "m", "off": None}
+    async with floor(peers=peers, profiles={"p": {"pins": pins}}) as web:
+        web.services.logs.of(ModelId("m")).write(b"own\n")
+        web.services.profiles.activate("p")
+        for name in ("m", "alias"):
+            assert b"own\n" in (await web.ask(get(f"/logs/stream/{name}?no-follow"))).body
+        reply = await web.ask(get("/logs/stream/public?no-follow"))
+        assert (reply.status, reply.error["message"]) == (
+            400,
+            "invalid logger: there is no model 'public'; to requests alone it means 'm', by the"
+            " active profile 'p'; besides models, proxy and upstream have a log",
+        )
+        reply = await web.ask(get("/logs/stream/off?no-follow"))
+        assert "there is no model 'off'; besides" in reply.error["message"]
+
+
 async def test_no_other_method_is_known() -> None:
     async with floor() as web:
         reply = await web.ask(get("/logs/stream", method=b"POST"))
