@@ -20,6 +20,12 @@ OPEN_PATHS = frozenset(
 #: What stands between the words of a header.
 _BETWEEN = re.compile(rb'[\s,;"]+')
 
+#: Shorter keys are parts of what is no key.
+_LONG = 8
+
+#: A key that stands within other text: of a longer word it is no part.
+_WITHIN = rb"(?<![\w-])(?:%s)(?![\w-])"
+
 
 class Keys:
     """The keys that swapd was configured with.  They are compared in constant time."""
@@ -27,6 +33,8 @@ class Keys:
     def __init__(self, keys: Iterable[str]) -> None:
         self._keys = [key.encode() for key in keys]
         self._shortest = min(map(len, self._keys), default=0)
+        long = [re.escape(key) for key in self._keys if len(key) >= _LONG]
+        self._within = re.compile(_WITHIN % b"|".join(long)) if long else None
 
     def admit(self, path: str, headers: Sequence[Header]) -> bool:
         """Tell whether a request may come in: it brings a key, or it needs none."""
@@ -68,7 +76,9 @@ class Keys:
         """Tell whether ``header`` holds a key; most are too short for one."""
         if len(header[1]) < self._shortest:
             return False
-        return any(map(self._is_key, _words(header)))
+        if any(map(self._is_key, _words(header))):
+            return True
+        return self._within is not None and self._within.search(header[1]) is not None
 
     def _is_key(self, candidate: bytes) -> bool:
         return any(hmac.compare_digest(candidate, key) for key in self._keys)

@@ -28,13 +28,14 @@ class Entry:
 
     def route_of(self, scope: HTTPScope) -> Relay | None:
         """Return who answers, or None if that is a view."""
-        if (path := cleaned(scope["raw_path"])) and not cors.is_answered_here(scope):
-            return partial(_lead_to, path)
         relay = self._route_of(scope)
         refusal = self._services.guard.refusal(scope, is_relayed=relay is not None)
         if refusal is not None:
             return partial(_refuse, refusal)
-        return _say_what_is_allowed if cors.is_answered_here(scope) else relay
+        if cors.is_answered_here(scope):
+            return _say_what_is_allowed
+        path = cleaned(scope["raw_path"])
+        return partial(_lead_to, path) if path else relay
 
     def mark(self, scope: HTTPScope, headers: Sequence[Header]) -> Sequence[Header]:
         """Return the ``headers`` of an answer so that whoever may read it can."""

@@ -30,6 +30,7 @@ _LISTS = (b"connection", b"sec-websocket-protocol", b"sec-websocket-extensions")
 
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _FOLDED = re.compile(rb"\n[ \t]")
+_LENGTH = re.compile(rb"\ncontent-length:([^\n]*)", re.IGNORECASE)
 
 _TOO_LARGE = Problem(
     f"the head of the request is larger than {limits.HEAD_BYTES} bytes", HEAD_TOO_LARGE
@@ -42,6 +43,7 @@ _TOO_MANY = Problem(f"the request has more than {limits.FIELDS} header fields", 
 _UNENDED_LINE = Problem("a line of the request ends with LF alone, not with CR LF", NOT_HTTP)
 _FOLDED_LINE = Problem("a header field of the request goes on in a second line", NOT_HTTP)
 _TWO_FRAMINGS = Problem("the request has both Content-Length and Transfer-Encoding", NOT_HTTP)
+_TWO_LENGTHS = Problem("the request has more than one Content-Length", NOT_HTTP)
 _OLD_CHUNKED = Problem("Transfer-Encoding does not exist in HTTP/1.0", NOT_HTTP)
 _NO_HOST = Problem("the request has no Host, which HTTP/1.1 demands", NOT_HTTP)
 _TWO_HOSTS = Problem("the request has more than one Host", NOT_HTTP)
@@ -51,10 +53,11 @@ _OTHER_HTTP = Problem("only HTTP/1.1 and HTTP/1.0 are spoken here", OTHER_HTTP)
 #: What the library says of a body that is not all there.
 _BROKE_OFF = "peer closed connection without sending complete message body"
 
-#: What is wrong with the name of the server, by the words of the library.
-_HOSTS = {
+#: What is wrong with a head, by the words of the library.
+_FAULTS = {
     "Missing mandatory Host: header": _NO_HOST,
     "Found multiple Host: headers": _TWO_HOSTS,
+    "conflicting Content-Length headers": _TWO_LENGTHS,
 }
 
 
@@ -114,7 +117,7 @@ class StrictConnection(h11.Connection):
             return CUT
         if head is None:
             return _BROKEN_CHUNK if self._is_chunked else None
-        return WANTS_PLAIN if head.startswith(_TLS) else _HOSTS.get(str(error))
+        return WANTS_PLAIN if head.startswith(_TLS) else _FAULTS.get(str(error))
 
     def _taken_of(self, received: bytes) -> bytes:
         return received[: len(received) - len(self.trailing_data[0])]
@@ -130,7 +133,13 @@ def _fault_of_size(head: bytes) -> Problem | None:
 
 def _fault_of_head(head: bytes) -> Problem | None:
     too_many = _TOO_MANY if head.count(b"\n") - 2 > limits.FIELDS else None
-    return _fault_of_size(head) or _fault_of_lines(head) or too_many
+    return _fault_of_size(head) or _fault_of_lines(head) or too_many or _fault_of_length(head)
+
+
+def _fault_of_length(head: bytes) -> Problem | None:
+    """Tell whether ``head`` has several lengths; of equal ones the library makes one."""
+    lengths = _LENGTH.findall(head)
+    return _TWO_LENGTHS if len(lengths) > 1 or any(b"," in length for length in lengths) else None
 
 
 def _fault_of_end(taken: bytes) -> Problem | None:

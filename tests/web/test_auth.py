@@ -75,6 +75,32 @@ def test_a_header_that_holds_a_key_anywhere_is_not_passed_on(name: bytes, value:
     assert KEYS.without_keys([(name, value)]) == []
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"http://localhost/?api_key=open-sesame&x=1",
+        b"openai-insecure-api-key.open-sesame",
+        b"open-sesame:x",
+        b"{'key':'open-sesame'}",
+        b"x=1&key=aa+b/c==&y=2",
+    ],
+)
+def test_a_key_that_is_long_enough_is_found_within_any_text(value: bytes) -> None:
+    keys = Keys(["open-sesame", "aa+b/c==", "sesame"])
+    assert keys.without_keys([(b"referer", value)]) == []
+
+
+def test_a_key_that_is_part_of_another_word_is_none() -> None:
+    keys = Keys(["open-sesame", "json"])
+    others = [
+        (b"x-api-key", b"open-sesames"),
+        (b"x-api-key", b"re-open-sesame"),
+        (b"x-api-key", b"open-sesame-2"),
+        (b"accept", b"application/json;q=1"),  # short words are no secrets within others
+    ]
+    assert keys.without_keys(others) == others
+
+
 def test_a_key_may_hold_what_stands_between_words() -> None:
     keys = Keys(["a=b;c,d==", "e=="])
     for header in (

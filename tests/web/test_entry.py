@@ -59,6 +59,16 @@ async def test_a_web_page_of_another_site_starts_and_changes_nothing(asked: byte
     assert (reply.status, reply.error["code"]) == (403, "forbidden")
 
 
+@pytest.mark.parametrize("path", ["//running", "/./running", "/a/../unload", "ftp://x/running"])
+async def test_a_path_that_is_not_clean_leads_only_those_who_are_let_in(path: str) -> None:
+    async with floor(apiKeys=["sesame"]) as web:
+        locked = await web.ask(get(path))
+        misled = await web.ask(by_name(b"evil.example", get(path, head=b"x-api-key: sesame\r\n")))
+        led = await web.ask(get(path, head=b"x-api-key: sesame\r\n"))
+    assert (locked.status, misled.status, led.status) == (401, 403, 307)
+    assert "location" not in {**locked.headers, **misled.headers}
+
+
 async def test_two_names_in_one_request_are_no_request() -> None:
     async with floor() as web:
         reply = await web.ask(get("/health", head=b"host: evil.example\r\n"))

@@ -45,6 +45,10 @@ REFUSED = {
     "coding and length": post(CODING + LENGTH, CHUNKED),
     "two lengths": post(LENGTH + b"content-length: 3\r\n", BODY),
     "two lengths in one": post(b"content-length: %d, 3\r\n" % len(BODY), BODY),
+    "twice the same length": post(LENGTH + LENGTH.title(), BODY),
+    "twice the same length in one": post(
+        b"content-length: %d, %d\r\n" % (len(BODY), len(BODY)), BODY
+    ),
     "signed length": post(b"content-length: +%d\r\n" % len(BODY), BODY),
     "negative length": post(b"content-length: -1\r\n", BODY),
     "hexadecimal length": post(b"content-length: 0xe\r\n", BODY),
@@ -146,7 +150,10 @@ TOLD = {
     REFUSED["no chunk"]: "the body of the request does not keep to chunked coding",
     chunked(b"0\r\n\r\n") + b"nonsense\r\n\r\n": "the request is not valid HTTP",
     bytes.fromhex("160301020001"): "this address speaks no TLS: its URL begins with http://",
-    REFUSED["two lengths"]: "the request is not valid HTTP",
+    REFUSED["two lengths"]: "the request has more than one Content-Length",
+    REFUSED["two lengths in one"]: "the request has more than one Content-Length",
+    REFUSED["twice the same length"]: "the request has more than one Content-Length",
+    REFUSED["negative length"]: "the request is not valid HTTP",
 }
 
 
