@@ -19,12 +19,17 @@ def unasked(problem: Problem) -> bytes:
 
 
 async def answer_unasked(client: trio.SocketStream, problem: Problem) -> None:
-    """Send ``problem``; then wait a moment for the client to close, or it would not arrive."""
+    """Send ``problem``, as the last that is said to ``client``."""
+    await say_last(client, unasked(problem))
+
+
+async def say_last(client: trio.SocketStream, data: bytes) -> None:
+    """Send ``data``; then wait a moment for the client to close, or it would not arrive."""
     with (
         trio.move_on_after(limits.LINGER),
         suppress(trio.BrokenResourceError, trio.ClosedResourceError),
     ):
-        await client.send_all(unasked(problem))
+        await client.send_all(data)
         await client.send_eof()
         while await client.receive_some():
             pass

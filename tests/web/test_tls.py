@@ -35,6 +35,9 @@ from tests.web.raw import (
 
 Leave = Callable[[trio.SocketStream], Awaitable[None]]
 
+#: How TLS tells of what is wrong with it.
+ALERT = b"\x15\x03"
+
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
@@ -276,12 +279,21 @@ async def test_a_handshake_that_stalls_does_not_hold_the_end(certificate: Certif
         assert await rest(client) == b""
 
 
-@pytest.mark.parametrize("body", [b"", b"x" * 300_000])
+@pytest.mark.parametrize(
+    "sent",
+    [
+        upload("/hello", b""),
+        upload("/hello", b"x" * 300_000),
+        request("/hello", method=b"OPTIONS"),
+        request("/hello", method=b"DELETE"),
+        b"CONNECT localhost:443 HTTP/1.1\r\n\r\n",
+    ],
+)
 async def test_who_speaks_plain_http_is_told_to_speak_tls(
-    certificate: Certificate, body: bytes
+    certificate: Certificate, sent: bytes
 ) -> None:
     async with serving(relaying({}), certificate=certificate) as served:
-        head, _, envelope = (await served.ask(upload("/hello", body))).partition(b"\r\n\r\n")
+        head, _, envelope = (await served.ask(sent)).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 400")
     assert "https://" in json.loads(envelope)["error"]["message"]
 
@@ -290,14 +302,31 @@ async def test_what_is_no_handshake_is_closed_and_hurts_nobody(
     authority: trustme.CA, certificate: Certificate, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with serving(answering(count), certificate=certificate) as served:
-        for sent in (b"DELETE / HTTP/1.1\r\n\r\n", b"\0" * 100, b"\x16\x03\x01\x00\x05hello"):
-            assert await served.ask(sent) == b""
+        assert (await served.ask(b"\0" * 100)).startswith(b"HTTP/1.1 400")
+        assert (await served.ask(b"\x16\x03\x01\x00\x05hello")).startswith(ALERT)
         async with await served.connect() as nobody:
             await leave_with_rst(nobody)
         async with await served.connect_by_tls(authority) as client:
             await client.send_all(request("/"))
             assert b"https" in await receive_until(client, b"0\r\n\r\n")
     assert not caplog.records
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated:DeprecationWarning")
+async def test_who_speaks_a_tls_that_is_too_old_hears_that(
+    authority: trustme.CA, certificate: Certificate
+) -> None:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    async with serving(relaying({}), certificate=certificate) as served:
+        client = trio.SSLStream(await served.connect(), context, server_hostname="localhost")
+        async with client.transport_stream:
+            with pytest.raises(trio.BrokenResourceError) as caught:
+                await client.do_handshake()
+    assert isinstance(why := caught.value.__cause__, ssl.SSLError)
+    assert why.reason == "TLSV1_ALERT_PROTOCOL_VERSION"
 
 
 async def test_a_renewed_certificate_is_shown_from_the_next_connection_on(
