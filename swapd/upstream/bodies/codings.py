@@ -1,7 +1,8 @@
 """Undoes what ``content-encoding`` says was done to a body, or to an answer.
 
 Rule 1: each step puts out some MiB at most, and all of them what the caller allows, for a few
-    bytes can become many GB.
+    bytes can become many GB.  So it is between two encodings: what the inner one gets may be
+    endless, and come to nothing.
 Rule 2: decoding is done in threads, by a decoder of its own for each body.
 """
 
@@ -29,6 +30,10 @@ _MOST_CODINGS = 4
 _KNOWN = "gzip, deflate, br and zstd"
 
 _BROKEN = (zlib.error, brotli.error, zstandard.ZstdError)
+
+
+class _TooMuch(Exception):
+    """What one decoder gives to the next is more than is allowed; seen by nobody outside."""
 
 
 class Decoder(Protocol):
@@ -66,7 +71,7 @@ async def decoded(body: Body, codings: Sequence[str], *, max_bytes: int) -> Body
     limit = max_bytes or MOST_BYTES
     if len(codings) > _MOST_CODINGS:
         raise MalformedRequest(f"the body is encoded more than {_MOST_CODINGS} times")
-    decoders = [_decoder(coding) for coding in reversed(codings)]
+    decoders = _decoders(codings, limit)
     spool = Spool(limit, body.files)
     reader = body.reader()
     try:
@@ -74,7 +79,7 @@ async def decoded(body: Body, codings: Sequence[str], *, max_bytes: int) -> Body
             outputs = _through(decoders, bytes(piece))
             while output := await trio.to_thread.run_sync(next, outputs, b""):
                 await spool.take(output)
-    except BodyTooLarge:
+    except (BodyTooLarge, _TooMuch):
         text = f"the body becomes larger than {limit} bytes when it is decoded"
         raise BodyTooLarge(text) from None
     except _BROKEN as error:
@@ -96,7 +101,7 @@ class AnswerDecoding:
         self._name = ", ".join(codings)
         if not _DECODERS.keys() >= {*codings} or len(codings) > _MOST_CODINGS:
             raise UpstreamFailed(f"the server's answer is encoded as {self._name}")
-        self._decoders = [_decoder(coding) for coding in reversed(codings)]
+        self._decoders = _decoders(codings, MOST_BYTES)
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield what the next piece comes to; nothing empty.
@@ -112,6 +117,9 @@ class AnswerDecoding:
             raise UpstreamFailed(
                 f"the server's answer is not valid {self._name}: {error}"
             ) from error
+        except _TooMuch:
+            text = f"the server's answer becomes larger than {MOST_BYTES} bytes when it is decoded"
+            raise UpstreamFailed(text) from None
 
     def finish(self) -> None:
         """Check that it may end here.
@@ -123,6 +131,12 @@ class AnswerDecoding:
             raise UpstreamFailed(
                 f"the server's answer is not valid {self._name}: it ends too early"
             )
+
+
+def _decoders(codings: Sequence[str], most: int) -> list[Decoder]:
+    """Return what undoes ``codings``, the last one first; none gives another more than ``most``."""
+    decoders = [_decoder(coding) for coding in reversed(codings)]
+    return [*(_Bounded(decoder, most) for decoder in decoders[:-1]), *decoders[-1:]]
 
 
 def _decoder(coding: str) -> Decoder:
@@ -138,6 +152,24 @@ def _through(decoders: Sequence[Decoder], data: bytes) -> Iterator[bytes]:
             yield from _through(decoders[1:], output)
     elif data:
         yield data
+
+
+class _Bounded:
+    """A decoder that puts out so many bytes and no more."""
+
+    def __init__(self, decoder: Decoder, most: int) -> None:
+        self._decoder = decoder
+        self._left = most
+
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        for output in self._decoder.decode(data):
+            self._left -= len(output)
+            if self._left < 0:
+                raise _TooMuch
+            yield output
+
+    def is_complete(self) -> bool:
+        return self._decoder.is_complete()
 
 
 class _Gzip:

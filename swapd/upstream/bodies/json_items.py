@@ -6,13 +6,12 @@ The text must be well formed: that was found out when it was read.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import msgspec
 
 from swapd.upstream.bodies.body import Whole
-from swapd.upstream.bodies.json_names import text_of
+from swapd.upstream.bodies.json_names import BYTE_ORDER_MARK, text_of
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _SPACES = re.compile(rb"\s*")
@@ -58,7 +57,7 @@ class Item:
 
 def beginning_of(text: Whole) -> int:
     """Return where the value that is all of ``text`` begins."""
-    return _spaces(text, 0)
+    return _spaces(text, len(BYTE_ORDER_MARK) if text[:3] == BYTE_ORDER_MARK else 0)
 
 
 def items_of(text: Whole, start: int) -> list[Item]:
@@ -79,24 +78,25 @@ def items_of(text: Whole, start: int) -> list[Item]:
         at = stop + 1
 
 
-def _values(text: Whole) -> Mapping[str, msgspec.Raw]:
+def _values(text: Whole) -> dict[str, msgspec.Raw]:
     """Return the values of the object that ``text`` is, by their keys; maybe none."""
     if not isinstance(text, bytes) or len(text) < _WORTH_READING:
         return {}
     try:
         return _VALUES.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError):  # half an emoji, say
-        return {}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}  # half an emoji, say, or as deep as can be read where fewer calls are open
 
 
-def _end_by(values: Mapping[str, msgspec.Raw], key: bytes, text: Whole, start: int) -> int | None:
+def _end_by(values: dict[str, msgspec.Raw], key: bytes, text: Whole, start: int) -> int | None:
     """Return where the value that begins at ``start`` ends, if it is the one of ``values``.
 
-    Where a key comes twice it may be the other one.
+    Where a key comes twice it may be the other one.  It is compared once and then taken out, for
+    to look at a large one as often as its key comes would take for ever.
     """
     if not values or not isinstance(text, bytes):
         return None
-    known = bytes(values.get(key[1:-1].decode(), b""))
+    known = bytes(values.pop(key[1:-1].decode(), b""))
     end = start + len(known)
     return end if text.startswith(known, start) and text[end] in b" \t\r\n,}" else None
 

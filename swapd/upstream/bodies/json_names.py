@@ -18,6 +18,9 @@ from swapd.upstream.bodies.body import Edit, Whole, with_edits
 #: The most that is read as JSON, for nothing else can be done meanwhile.
 MAX_JSON_BYTES = 1024 * 1024 * 1024
 
+#: What some programs on Windows begin every text with.  It means nothing.
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
 #: The most that is mended before it is read, and in how many places.
 _MENDED_BYTES = 64 * 1024 * 1024
 _MENDED_PLACES = 10_000
@@ -71,10 +74,17 @@ def _named(body: Whole) -> tuple[bytes | None, bytes | None]:
     try:
         return _parse(body)
     except MalformedRequest:
-        mended = _without_lone_surrogates(body) if len(body) <= _MENDED_BYTES else body
+        mended = _mended(body) if len(body) <= _MENDED_BYTES else body
         if mended is body:
             raise
     return _parse(mended)
+
+
+def _mended(json: Whole) -> Whole:
+    """Return ``json`` without what many servers overlook, or itself; every place stays."""
+    if json[:3] == BYTE_ORDER_MARK:
+        json = b"   " + json[3:]
+    return _without_lone_surrogates(json)
 
 
 def _parse(body: Whole) -> tuple[bytes | None, bytes | None]:

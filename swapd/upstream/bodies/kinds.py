@@ -22,6 +22,9 @@ _MODEL, _STREAM = "model", "stream"
 #: Larger ones are worked on in a thread, so that other tasks get their turns.
 _LARGE_BYTES = 256 * 1024
 
+#: The same for forms in parts: some are made to be slow to read, for all that they are valid.
+_LARGE_PARTS_BYTES = 64 * 1024
+
 
 class Kind(Protocol):
     """A body that was read.
@@ -147,8 +150,11 @@ class Fields:
         reader = body.reader()
         while piece := await reader.read():
             for at in range(0, len(piece), PIECE_BYTES):
-                scanner.feed(bytes(piece[at : at + PIECE_BYTES]))
-                await trio.lowlevel.checkpoint()
+                part = bytes(piece[at : at + PIECE_BYTES])
+                if body.length > _LARGE_PARTS_BYTES:
+                    await trio.to_thread.run_sync(scanner.feed, part)
+                else:
+                    scanner.feed(part)
         scanner.finish()
         return cls(scanner.fields, yields=True)
 

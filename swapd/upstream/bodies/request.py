@@ -10,6 +10,7 @@ from swapd.ids import Header
 from swapd.upstream.bodies.body import Body, with_edits
 from swapd.upstream.bodies.changes import Changes
 from swapd.upstream.bodies.codings import codings_of, decoded
+from swapd.upstream.bodies.json_names import BYTE_ORDER_MARK
 from swapd.upstream.bodies.kinds import Fields, Json, Kind, Nothing, Unknown
 
 _JSON = (b"application/json", b"+json", b"text/json")
@@ -124,5 +125,7 @@ async def _read(body: Body, content_type: bytes, *, is_named_in_query: bool) -> 
 
 async def _looks_like_json(body: Body, declared: bytes) -> bool:
     """Tell whether a form or a text is an object by the first piece of it."""
-    is_form_or_text = _is_readable(declared)
-    return is_form_or_text and bytes(await body.reader().read()).lstrip().startswith(b"{")
+    if not _is_readable(declared):
+        return False
+    beginning = bytes(await body.reader().read()).removeprefix(BYTE_ORDER_MARK)
+    return beginning.lstrip().startswith(b"{")

@@ -16,9 +16,9 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from swapd.errors import BodyTooLarge, MalformedRequest
+from swapd.errors import BodyTooLarge, MalformedRequest, UpstreamFailed
 from swapd.upstream.bodies.body import PIECE_BYTES, Body
-from swapd.upstream.bodies.codings import codings_of, decoded
+from swapd.upstream.bodies.codings import AnswerDecoding, codings_of, decoded
 from swapd.upstream.bodies.spool import HELD_BYTES
 from tests.upstream.bodies.test_body import all_of
 
@@ -111,6 +111,28 @@ async def test_a_bomb_is_refused_before_it_does_harm(
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 30 * MEBIBYTE
+
+
+@pytest.mark.parametrize("idle", ["zeros behind a member", "members", "frames"])
+async def test_a_bomb_that_never_comes_to_anything_is_refused_too(idle: str) -> None:
+    """Between two encodings it is as large as it pleases, and behind them there is nothing."""
+    inner, coding = {
+        "zeros behind a member": (gzip.compress(b"{}") + b"\0" * (60 * MEBIBYTE), "gzip"),
+        "members": (gzip.compress(b"") * (3 * MEBIBYTE), "gzip"),
+        "frames": (b"\x50\x2a\x4d\x18\x00\x00\x00\x00" * (3 * MEBIBYTE), "zstd"),
+    }[idle]
+    bomb = gzip.compress(inner)
+    assert len(bomb) < MEBIBYTE
+    with pytest.raises(BodyTooLarge, match="larger than 1000 bytes when it is decoded"):
+        await plain(bomb, coding, "gzip", max_bytes=1000)
+
+
+def test_an_answer_too_has_bounds_between_its_encodings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("swapd.upstream.bodies.codings.MOST_BYTES", MEBIBYTE)
+    small, large = (gzip.compress(b"ok") + b"\0" * size for size in (MEBIBYTE // 2, MEBIBYTE))
+    assert [*AnswerDecoding(["gzip", "br"]).feed(brotli.compress(small))] == [b"ok"]
+    with pytest.raises(UpstreamFailed, match="larger than 1048576 bytes when it is decoded"):
+        list(AnswerDecoding(["gzip", "br"]).feed(brotli.compress(large)))
 
 
 async def test_a_body_that_becomes_large_lies_in_a_file() -> None:

@@ -91,6 +91,13 @@ def test_half_an_emoji_is_the_servers_matter() -> None:
     assert renamed(body, "b") == body.replace(b'"a"', b'"b"')
 
 
+def test_a_mark_of_the_byte_order_is_overlooked_and_stays() -> None:
+    body = b'\xef\xbb\xbf {"model": "a", "half": "\\ud83d", "x": 1.10}'
+
+    assert model_of(body) == "a"
+    assert renamed(body, "b") == body.replace(b'"a"', b'"b"')
+
+
 def test_so_many_halves_are_mended_and_no_more() -> None:
     assert model_of(b'{"model": "a", "x": "%s"}' % (rb"\ud83d" * 10_000)) == "a"
     with pytest.raises(MalformedRequest):
@@ -174,7 +181,11 @@ def test_json_that_takes_too_long_to_read_is_refused() -> None:
 
 
 def test_a_body_in_a_file_is_read_where_it_is() -> None:
-    for text in (b'{"model": "m"}', b'{"model": "m", "half": "\\ud83d"}'):
+    for text in (
+        b'{"model": "m"}',
+        b'{"model": "m", "half": "\\ud83d"}',
+        b'\xef\xbb\xbf{"model": "m"}',
+    ):
         body = stored(text)
         with body.whole() as seen:
             assert named_in(seen) == ("m", False)

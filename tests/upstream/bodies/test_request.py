@@ -6,6 +6,7 @@ import gzip
 
 import brotli
 import pytest
+import trio
 import zstandard
 
 from swapd.config.filters import Filters
@@ -57,6 +58,8 @@ async def read(
         ("POST", b"", None, b'{"model": "a/b", "stream": STREAM}'),
         ("POST", b"", FORM, b' {"model": "a/b", "stream": STREAM}'),
         ("POST", b"", b"text/plain", b'\n{"model": "a/b", "stream": STREAM}'),
+        ("POST", b"", JSON, b'\xef\xbb\xbf{"model": "a/b", "stream": STREAM}'),
+        ("POST", b"", FORM, b'\xef\xbb\xbf\r\n{"model": "a/b", "stream": STREAM}'),
         ("POST", b"", FORM, b"stream=STREAM&model=a%2Fb"),
         ("POST", b"model=x", FORM, b"stream=STREAM&model=a%2Fb"),
         ("POST", b"", FORM, b"model=a/b&model=x&stream=STREAM&stream=x"),
@@ -122,7 +125,8 @@ async def test_a_request_that_names_no_model_is_told_what_to_do(
         (JSON, b""),
         (JSON, b"model=m"),
         (JSON, b'{"model": "m", "t": NaN}'),
-        (JSON, b'\xef\xbb\xbf{"model": "m"}'),
+        (JSON, b'\xef\xbb\xbf\xef\xbb\xbf{"model": "m"}'),
+        (JSON, b' \xef\xbb\xbf{"model": "m"}'),
         (JSON, '{"model": "m"}'.encode("utf-16")),
         (None, b"model=m"),
         (FORM, b'{"model": "m"'),
@@ -135,6 +139,34 @@ async def test_a_body_that_is_not_what_it_says_is_malformed(
 ) -> None:
     with pytest.raises(MalformedRequest):
         await read(body, content_type)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [("file", b"\n--bx" * 200_000)],
+        [("models", b"")] * 9000,
+        [('models"' + ";" * 60_000, b"")] * 9,
+    ],
+    ids=["nearly boundaries", "parts", "headers"],
+)
+async def test_others_get_their_turns_while_a_form_is_read_that_is_made_to_be_slow(
+    fields: list[tuple[str, bytes]],
+) -> None:
+    turns = 0
+
+    async def take_turns() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take_turns)
+        body = multipart(*fields, ("model", b"m"))
+        assert (await read(body, MULTIPART)).model == "m"
+        nursery.cancel_scope.cancel()
+    assert turns > 10
 
 
 BOTH = Changes(model="new", model_in_body="own")
@@ -211,6 +243,27 @@ async def test_filters_change_json_alone() -> None:
     for json_type in (JSON, None, FORM):
         asked = await read(b'{"model":"m","a":1}', json_type)
         assert (await asked.changed(changes)).body.held == b'{"model":"m","b":1,"c":2}'
+
+
+@pytest.mark.parametrize("shape", [(b"[", b"]"), (b'{"a":', b"}")])
+async def test_a_body_that_can_be_read_can_be_changed_however_deep(
+    shape: tuple[bytes, bytes],
+) -> None:
+    """How deep that is depends on how many calls are open, so some depths are in between."""
+    begin, end = shape
+    outcomes = set()
+    for depth in range(900, 1010):
+        body = b'{"model":"m","deep":%b,"a":1}' % (begin * depth + b"0" + end * depth)
+        try:
+            asked = await read(body, JSON)
+        except MalformedRequest:
+            outcomes.add("too deep")
+            continue
+        changed = await asked.changed(Changes("new", filters=Filters(("a",), {"deep.a.b": 2})))
+        assert changed.body.held is not None
+        assert changed.body.held.startswith(b'{"model":"new","deep":')
+        outcomes.add("changed")
+    assert outcomes == {"changed", "too deep"}
 
 
 ENCODINGS = [
