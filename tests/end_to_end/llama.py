@@ -28,9 +28,9 @@ def write_models(folder: Path, sentences: Mapping[str, str]) -> Path:
     return folder
 
 
-def serving(folder: Path, *names: str) -> str:
+def serving(folder: Path, *names: str, **others: object) -> str:
     """Return a configuration of the models ``names`` in ``folder``, and of the one that embeds."""
     started = f"{demo_server.real_server()} --host 127.0.0.1 --port ${{PORT}}"
     commands = {name: f"{started} --alias {name} -m {folder / name}.gguf" for name in names}
     commands[EMBED] = f"{started} --alias {EMBED} -m {folder / EMBED}.gguf --embeddings"
-    return configuration(commands)
+    return configuration(commands, **others)
