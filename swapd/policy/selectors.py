@@ -5,6 +5,7 @@ Rule 1: how busy a target is says who asks, with every request that is under way
     requests at the same instant get the same target.
 Rule 2: a target that has failed, and may not be started yet, is left out while there are others.
     The strategy ``pin`` has no others.
+Rule 3: a target that is doomed is ready no more: who comes now would wait for its end.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from swapd.config.selectors import Selector, Strategy, Target
 from swapd.errors import ModelUnavailable
 from swapd.policy.life import ModelState
 
-_LOADED = (ModelState.READY, ModelState.STARTING)
+_ACTIVE = (ModelState.READY, ModelState.STARTING)
 
 #: Seconds after which one who found all targets stopping may ask again.
 _RETRY_AFTER = 1.0
@@ -32,21 +33,18 @@ class Standing:
       state: Where it is in its life, None for a peer's model: nobody tells us.
       requests: How many requests for it are under way, waiting ones included.
       fails: Whether it has failed, and may not be started yet.
+      doomed: Whether it is ready, but stops as soon as it is idle.
     """
 
     state: ModelState | None
     requests: int
     fails: bool = False
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it can be asked without waiting for its end first."""
-        return self.state is not ModelState.STOPPING
+    doomed: bool = False
 
     @property
     def is_active(self) -> bool:
         """Whether it is loaded or about to be, as far as anybody knows."""
-        return self.state in _LOADED or self.requests > 0
+        return self.state in _ACTIVE or self.requests > 0
 
 
 class Destination(NamedTuple):
@@ -103,10 +101,13 @@ class Selectors:
         return other
 
     def _least_busy(self, selector: Selector, standings: Standings) -> Destination:
-        open_ = {choice: how for choice, how in standings.items() if how.is_open}
-        if not open_:
+        rest = {
+            choice: how for choice, how in standings.items() if how.state is not ModelState.STOPPING
+        }
+        if not rest:
             message = f'selector "{selector.id}" has no available spillover targets'
             raise ModelUnavailable(f"{message}: all are stopping", retry_after=_RETRY_AFTER)
+        open_ = {choice: how for choice, how in rest.items() if not how.doomed} or rest
         active = {choice: how.requests for choice, how in open_.items() if how.is_active}
         cold = [choice for choice in open_ if choice not in active]
         least = min(active.values(), default=selector.spillover)
@@ -125,5 +126,10 @@ def _sound(choices: Iterable[Destination], standing_of: StandingOf) -> Standings
 
 def _warmest(standings: Standings) -> Destination:
     choices = [*standings]
-    states = [how.state for how in standings.values()]
-    return next((choices[states.index(state)] for state in _LOADED if state in states), choices[0])
+    ready = [choice for choice in choices if _is_ready(standings[choice])]
+    starting = [choice for choice in choices if standings[choice].state is ModelState.STARTING]
+    return [*ready, *starting, *choices][0]
+
+
+def _is_ready(standing: Standing) -> bool:
+    return standing.state is ModelState.READY and not standing.doomed

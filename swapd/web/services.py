@@ -190,8 +190,9 @@ class Services:
         requests = self.requests.count(full_name(target))
         if isinstance(target, PeerModel):
             return Standing(None, requests)
-        fails = self.supervisor.view(target).backoff > 0
-        return Standing(self.state(target), requests, fails)
+        view, state = self.supervisor.view(target), self.state(target)
+        doomed = state is ModelState.READY and not view.is_open
+        return Standing(state, requests, fails=view.backoff > 0, doomed=doomed)
 
     def _follow_profiles(self, config: Config) -> None:
         before = self.profiles.active

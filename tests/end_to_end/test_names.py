@@ -169,6 +169,31 @@ async def test_spillover_loads_the_next_when_all_are_busy(tmp_path: Path) -> Non
     assert sorted(turns) == ["a", "a", "b", "b"]
 
 
+@pytest.mark.parametrize("selector", ["warm", "spread"])
+async def test_nobody_is_sent_to_who_is_drained_while_another_is_ready(
+    tmp_path: Path, selector: str
+) -> None:
+    async with running(tmp_path) as swapd, trio.open_nursery() as orders:
+        busy = {"fake": {"silent": True}}
+        async with (
+            swapd.open_chat("a", **busy) as one,
+            swapd.open_chat("b", **busy) as two,
+            swapd.open_chat("b", **busy) as three,
+        ):
+            for stream in (one, two, three):
+                assert b" 200 " in await stream.receive_some()
+            orders.start_soon(swapd.ask, "POST", "/api/models/unload/a?drain=1")
+            while await outcome(swapd, "a") == "served":  # noqa: ASYNC110  in another process
+                await trio.sleep(0.02)
+            assert await who_is(swapd, selector) == "b"
+
+
+async def outcome(swapd: Running, model: str) -> str:
+    """Return what would become of a request for ``model``."""
+    told: dict[str, str] = json.loads((await swapd.ask("GET", f"/api/explain?model={model}")).body)
+    return told["outcome"]
+
+
 async def test_spillover_counts_requests_that_did_not_come_by_it(tmp_path: Path) -> None:
     async with running(tmp_path) as swapd, swapd.open_chat("a", fake={"silent": True}) as first:
         assert b" 200 " in await first.receive_some()

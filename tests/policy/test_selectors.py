@@ -43,10 +43,16 @@ class Box:
         self.states = dict(states)
         self.requests: Counter[Target] = Counter()
         self.failing: set[Target] = set()
+        self.doomed: set[Target] = set()
         self._selectors = Selectors()
 
     def standing(self, target: Target) -> Standing:
-        return Standing(self.states[target], self.requests[target], target in self.failing)
+        return Standing(
+            self.states[target],
+            self.requests[target],
+            fails=target in self.failing,
+            doomed=target in self.doomed,
+        )
 
     def pick(self, which: Selector) -> Target:
         choice = self._selectors.choose(which, self.standing)
@@ -149,6 +155,25 @@ def test_who_has_failed_is_left_out_while_there_are_others(strategy: Strategy) -
     assert hopeless.pick(selector(strategy, A, B)) == A
 
 
+@pytest.mark.parametrize("other", [READY, STARTING])
+def test_warm_takes_who_is_doomed_for_one_that_is_not_ready(other: ModelState) -> None:
+    box = Box({A: READY, B: other})
+    box.doomed = {A}
+    assert box.pick(selector(Strategy.WARM, A, B)) == B
+    box.states[B] = STOPPED
+    assert box.pick(selector(Strategy.WARM, A, B)) == A
+
+
+def test_spillover_leaves_out_who_is_doomed_while_there_are_others() -> None:
+    spill = selector(Strategy.SPILLOVER, A, B, C)
+    box = Box({A: READY, B: STOPPED, C: STOPPING})
+    box.doomed = {A}
+    assert [box.pick(spill), box.pick(spill)] == [B, B]
+    box.states = {A: READY, B: READY, C: STOPPING}
+    box.doomed = {A, B}
+    assert box.pick(spill) == A, "it waits, for it would not be refused"
+
+
 def test_pin_stays_with_a_target_that_has_failed() -> None:
     box = stopped(A, B)
     box.failing = {A}
@@ -156,18 +181,23 @@ def test_pin_stays_with_a_target_that_has_failed() -> None:
 
 
 _STANDINGS = st.lists(
-    st.tuples(st.sampled_from([*ModelState, None]), st.integers(0, 5)), min_size=1, max_size=5
+    st.tuples(st.sampled_from([*ModelState, None]), st.integers(0, 5), st.booleans()),
+    min_size=1,
+    max_size=5,
 )
 
 
 @given(_STANDINGS, st.integers(1, 4))
 def test_spillover_never_takes_a_busier_one_than_it_must(
-    standings: list[tuple[ModelState | None, int]], spillover: int
+    standings: list[tuple[ModelState | None, int, bool]], spillover: int
 ) -> None:
     targets = [ModelId(str(number)) for number in range(len(standings))]
-    box = Box({target: state for target, (state, _) in zip(targets, standings, strict=True)})
-    box.requests.update({t: count for t, (_, count) in zip(targets, standings, strict=True)})
-    candidates = [target for target in targets if box.states[target] is not STOPPING]
+    box = Box({target: state for target, (state, _, _) in zip(targets, standings, strict=True)})
+    for target, (state, count, is_doomed) in zip(targets, standings, strict=True):
+        box.requests[target] = count
+        box.doomed |= {target} if state is READY and is_doomed else set()
+    open_ = [target for target in targets if box.states[target] is not STOPPING]
+    candidates = [target for target in open_ if target not in box.doomed] or open_
     spill = selector(Strategy.SPILLOVER, *targets, spillover=spillover)
     if not candidates:
         with pytest.raises(ModelUnavailable):
