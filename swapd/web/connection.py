@@ -221,7 +221,7 @@ class Web(QuartTrio):
           websockets: Serves websockets.
           say: Is called with each request that is over.
         """
-        super().__init__(import_name)
+        super().__init__(import_name, static_folder=None)
         self.route_of = route_of
         self.mark = mark
         self.max_body_bytes = max_body_bytes

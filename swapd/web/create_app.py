@@ -74,6 +74,7 @@ def create_app(services: Services, say: access_log.Say = access_log.say) -> Web:
         say=say,
     )
     app.json = _Json(app)
+    app.url_map.merge_slashes = False  # what is left of them belongs to a name (web/target.py)
     _guard_websockets(app, services)
     _show_errors(app)
     for views in (

@@ -12,10 +12,11 @@ from swapd.web import cors
 from swapd.web.answers import redirect, tell
 from swapd.web.client import Client
 from swapd.web.connection import Relay, RouteOf
-from swapd.web.errors import Problem
+from swapd.web.errors import Problem, no_such_route
 from swapd.web.manner import Manner
+from swapd.web.request_log import asked
 from swapd.web.services import Services
-from swapd.web.target import cleaned, with_query
+from swapd.web.target import cleaned, has_false_slash, with_query
 
 
 class Entry:
@@ -34,8 +35,11 @@ class Entry:
             return partial(_refuse, refusal)
         if cors.is_answered_here(scope):
             return _say_what_is_allowed
-        path = cleaned(scope["raw_path"])
-        return partial(_lead_to, path) if path else relay
+        if path := cleaned(scope["raw_path"]):
+            return partial(_lead_to, path)
+        if has_false_slash(scope["raw_path"]):
+            return partial(_refuse, no_such_route(asked(scope)))
+        return relay
 
     def mark(self, scope: HTTPScope, headers: Sequence[Header]) -> Sequence[Header]:
         """Return the ``headers`` of an answer so that whoever may read it can."""

@@ -139,6 +139,11 @@ def forbidden(message: str) -> Problem:
     return Problem(message, Kind(403, "authentication_error", "forbidden"))
 
 
+def no_such_route(asked: str) -> Problem:
+    """Return what is said of a request for what nobody serves; ``asked`` is its method and path."""
+    return Problem(f"{asked}: not found", NOT_FOUND)
+
+
 def problem_of(error: RequestError) -> Problem:
     """Return what clients are told of ``error``."""
     return Problem(str(error), kind_of(error), headers_of(error))

@@ -42,11 +42,11 @@ class Inference:
 
     def route_of(self, scope: HTTPScope) -> Relay | None:
         """Return who relays this request, or None if it is no model route."""
-        return self.relay if methods_of(scope["path"], scope["raw_path"]) else None
+        return self.relay if methods_of(scope["path"]) else None
 
     async def relay(self, scope: HTTPScope, client: Client) -> None:
         """Answer one request by its model, or by what prevented that."""
-        if scope["method"] not in methods_of(scope["path"], scope["raw_path"]):
+        if scope["method"] not in methods_of(scope["path"]):
             await refuse_method(scope, client)
             return
         try:
@@ -128,5 +128,5 @@ def _log_choice(found: Destination) -> None:
 async def refuse_method(scope: HTTPScope, client: Client) -> None:
     """Tell ``client`` by which methods this route can be asked."""
     message = f"{asked(scope)}: method not allowed"
-    allow = (b"allow", ", ".join(methods_of(scope["path"], scope["raw_path"])).encode())
+    allow = (b"allow", ", ".join(methods_of(scope["path"])).encode())
     await tell(Problem(message, METHOD_NOT_ALLOWED, (allow,)), client, Manner.of(scope))

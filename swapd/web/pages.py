@@ -14,6 +14,7 @@ from werkzeug.exceptions import NotFound
 
 from swapd.ids import ModelId
 from swapd.web.services import Services
+from swapd.web.target import with_query
 from swapd.web.version import VERSION
 
 _FOLDER = Path(__file__).parent / "page"
@@ -51,11 +52,11 @@ def pages_views(services: Services) -> Blueprint:
 
     @views.route("/upstream", methods=["POST", "PUT", "PATCH", "DELETE"])
     async def to_no_model() -> ResponseReturnValue:
-        return redirect("/upstream/", 307)
+        return redirect(_with_query("/upstream/"), 307)
 
     @views.get("/ui")
     async def without_slash() -> ResponseReturnValue:
-        return redirect("/ui/", 307)
+        return redirect(_with_query("/ui/"), 307)
 
     @views.get("/ui/", defaults={"name": ""})
     @views.get("/ui/<path:name>")
@@ -103,6 +104,11 @@ def _row(model: ModelId, services: Services) -> dict[str, object]:
         "waiting": seen.waiting,
         "trouble": seen.error,
     }
+
+
+def _with_query(path: str) -> str:
+    """Return ``path`` with the query of the request, to the byte."""
+    return with_query(path.encode(), request.scope).decode("ascii")
 
 
 def _page(text: str) -> Response:

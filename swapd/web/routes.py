@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 #: The routes whose body names the model, which are asked by POST.
 NAMED_IN_BODY = frozenset(
     {
@@ -43,21 +41,12 @@ NAMED_IN_BODY = frozenset(
 #: Those whose query names it, which are asked by GET.
 NAMED_IN_QUERY = frozenset({"/v1/audio/voices", "/sdapi/v1/loras", "/props"})
 
-_SLASH = re.compile(rb"%2f", re.IGNORECASE)
-
 #: Left out upstream: ``/v`` is for servers whose paths have no version.
 _PREFIXES = ("/v/", "/audioapi/")
 
 
-def methods_of(path: str, raw_path: bytes) -> tuple[str, ...]:
-    """Return the methods by which ``path`` reaches a model; none if it is no model route.
-
-    Args:
-      path: What is asked for.
-      raw_path: The same as the client wrote it, where ``%2F`` is a letter and no slash.
-    """
-    if b"%" in raw_path and _SLASH.search(raw_path):
-        return ()
+def methods_of(path: str) -> tuple[str, ...]:
+    """Return the methods by which ``path`` reaches a model; none if it is no model route."""
     by_query = ("GET", "HEAD") if path in NAMED_IN_QUERY else ()
     return (*by_query, "POST") if path in NAMED_IN_BODY else by_query
 

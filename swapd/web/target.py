@@ -11,6 +11,18 @@ from hypercorn.typing import HTTPScope, WebsocketScope
 BELOW_UPSTREAM = b"/upstream/"
 BELOW_COMFYUI = b"/comfyui/"
 
+#: Behind these a path names something, and a slash that belongs to the name may be encoded.
+_NAMING = (
+    BELOW_UPSTREAM,
+    BELOW_COMFYUI,
+    b"/v1/models/",
+    b"/api/models/load/",
+    b"/api/models/unload/",
+    b"/logs/stream/",
+    b"/ui/",
+)
+
+_ENCODED_SLASH = re.compile(rb"%2f", re.IGNORECASE)
 _SCHEME_AND_AUTHORITY = re.compile(rb"\Ahttps?://([^/?#]*)", re.IGNORECASE)
 
 
@@ -36,6 +48,17 @@ def with_query(path: bytes, scope: HTTPScope | WebsocketScope) -> bytes:
     """Return ``path`` with the query of ``scope``."""
     query = scope["query_string"]
     return path + b"?" + query if query else path
+
+
+def has_false_slash(path: bytes) -> bool:
+    """Tell whether ``path`` has ``%2F`` where it could only be taken for a slash, which it is not.
+
+    Decoded it would look like another path than the one that was checked: ``/%2Funload`` is no
+    ``/unload``, and Quart would take it for that.
+    """
+    if b"%" not in path or path.startswith(_NAMING):
+        return False
+    return _ENCODED_SLASH.search(path) is not None
 
 
 def cleaned(path: bytes) -> bytes | None:

@@ -69,6 +69,40 @@ async def test_a_path_that_is_not_clean_leads_only_those_who_are_let_in(path: st
     assert "location" not in {**locked.headers, **misled.headers}
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        get("/%2Funload"),
+        get("/%2Funload", head=EVIL),
+        get("/%2F%2funload", head=b"sec-fetch-site: cross-site\r\n"),
+        get("/api%2Fmodels%2Funload", method=b"POST"),
+        get("/%2Fapi/models/load/m", method=b"POST"),
+        get("/v1%2Fmodels"),
+        get("/%2Fhealth"),
+        get("/api%2Fevents"),
+        chat(path="/v1/chat%2Fcompletions"),
+    ],
+)
+async def test_a_slash_that_is_encoded_leads_to_no_route(asked: bytes) -> None:
+    async with floor() as web:
+        reply = await web.ask(asked)
+        assert (web.models.leases, web.models.loaded) == (0, [])
+        route = asked.partition(b" HTTP/1.1")[0].decode()
+        assert reply.error["message"] == f"{route}: not found"
+        web.services.reconfigure(configured(PLAIN, web.upstream.url, apiKeys=["sesame"]))
+        assert (await web.ask(asked)).status == 401
+    assert (reply.status, reply.error["code"]) == (404, "not_found")
+
+
+async def test_a_name_may_have_slashes_wherever_they_stand() -> None:
+    async with floor(name="a//b/") as web:
+        shown = await web.ask(get("/v1/models/a%2F%2Fb%2F"))
+        loaded = await web.ask(get("/api/models/load/a%2F%2Fb%2F", method=b"POST"))
+        assert web.models.loaded == ["a//b/"]
+    assert (shown.status, json.loads(shown.body)["id"]) == (200, "a//b/")
+    assert (loaded.status, json.loads(loaded.body)) == (202, {"model": "a//b/"})
+
+
 async def test_two_names_in_one_request_are_no_request() -> None:
     async with floor() as web:
         reply = await web.ask(get("/health", head=b"host: evil.example\r\n"))

@@ -33,7 +33,14 @@ class Links(HTMLParser):
 
 
 @pytest.mark.parametrize(
-    ("path", "status", "to"), [("/", 302, "/ui/"), ("/ui", 307, "/ui/"), ("/?x=1", 302, "/ui/")]
+    ("path", "status", "to"),
+    [
+        ("/", 302, "/ui/"),
+        ("/?x=1", 302, "/ui/"),
+        ("/ui", 307, "/ui/"),
+        ("/ui?x=%2F&y", 307, "/ui/?x=%2F&y"),
+        ("/upstream", 302, "/ui/"),
+    ],
 )
 async def test_who_comes_to_the_door_is_led_to_the_page(path: str, status: int, to: str) -> None:
     async with floor(apiKeys=["sesame"]) as web:
@@ -43,8 +50,8 @@ async def test_who_comes_to_the_door_is_led_to_the_page(path: str, status: int, 
 
 async def test_a_request_that_names_no_model_is_told_so_where_models_are() -> None:
     async with floor() as web:
-        reply = await web.ask(get("/upstream", method=b"POST"))
-        assert (reply.status, reply.headers["location"]) == (307, "/upstream/")
+        reply = await web.ask(get("/upstream?x=1", method=b"POST"))
+        assert (reply.status, reply.headers["location"]) == (307, "/upstream/?x=1")
         reply = await web.ask(get("/upstream/", method=b"POST"))
         assert (reply.status, reply.error["message"]) == (404, "the path names no model")
 

@@ -28,16 +28,7 @@ BY_QUERY = ("GET", "HEAD")
     ],
 )
 def test_a_path_has_its_methods(path: str, methods: tuple[str, ...]) -> None:
-    assert methods_of(path, path.encode()) == methods
-
-
-@pytest.mark.parametrize("raw", [b"/v1%2Fchat/completions", b"/v1/chat%2fcompletions"])
-def test_an_encoded_slash_is_none(raw: bytes) -> None:
-    assert methods_of("/v1/chat/completions", raw) == ()
-
-
-def test_any_other_letter_may_be_encoded() -> None:
-    assert methods_of("/v1/rerank", b"/v1/r%65rank") == BY_BODY
+    assert methods_of(path) == methods
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from swapd.web.target import cleaned, use_origin_form
+from swapd.web.target import cleaned, has_false_slash, use_origin_form
 
 
 @pytest.mark.parametrize(
@@ -83,3 +83,27 @@ def test_empty_and_dotted_segments_are_left_out_but_below_a_model(
     path: bytes, clean: bytes | None
 ) -> None:
     assert cleaned(path) == clean
+
+
+@pytest.mark.parametrize(
+    ("path", "is_false"),
+    [
+        (b"/%2Funload", True),
+        (b"/v1%2fmodels", True),
+        (b"/v1/chat%2Fcompletions", True),
+        (b"/api/models%2Funload/m", True),
+        (b"/upstream%2Fm/x", True),
+        (b"/health%2F", True),
+        (b"/upstream/a%2Fb/c%2Fd", False),
+        (b"/comfyui/a%2Fb", False),
+        (b"/v1/models/a%2Fb", False),
+        (b"/api/models/load/a%2Fb", False),
+        (b"/api/models/unload/a%2fb", False),
+        (b"/logs/stream/a%2Fb", False),
+        (b"/ui/models/a%2Fb", False),
+        (b"/v1/r%65rank", False),
+        (b"/v1/models", False),
+    ],
+)
+def test_only_in_a_name_may_a_slash_be_encoded(path: bytes, is_false: bool) -> None:
+    assert has_false_slash(path) is is_false
