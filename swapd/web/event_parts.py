@@ -7,6 +7,7 @@ Rule 2: what a part looks at when there is nothing new costs next to nothing.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterator
 from typing import Protocol
@@ -20,6 +21,10 @@ from swapd.web.services import Services
 
 #: How many numbers of rows wait for a client that does not read.
 ROWS = 1024
+
+#: A request that came no longer ago, in seconds, is told of as one that comes now: clients know by
+#: that which are new, and behind something else it may be told of a moment late.
+JUST_NOW = 0.1
 
 #: What many clients take for the end of a line, though no event stream ends one with it.
 _LINE_ENDS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
@@ -114,8 +119,15 @@ class UnderWay:
             version = _version(request)
             if version == self._told.get(request.id) or requests.find(request.id) is None:
                 continue  # nothing new; or it went while the client did not read
+            entry = shown(request, self._services.keys)
+            if request.id not in self._told and _has_just_come(request):
+                entry["elapsed_ms"] = 0
             self._told[request.id] = version
-            yield {"operation": "upsert", "request": shown(request, self._services.keys)}
+            yield {"operation": "upsert", "request": entry}
+
+
+def _has_just_come(request: InFlight) -> bool:
+    return not request.status and time.monotonic() - request.began <= JUST_NOW
 
 
 def _version(request: InFlight) -> tuple[object, ...]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
+from swapd.web import event_parts
 from swapd.web.event_parts import (
     ROWS,
     ActiveProfile,
@@ -63,6 +66,39 @@ async def test_of_a_request_only_what_differs_is_told() -> None:
         assert told(part) == [{"operation": "remove", "id": "1"}]
         assert told(part) == []
         assert not part.is_moving
+
+
+async def test_a_request_that_has_just_come_is_told_of_as_one_that_comes_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(event_parts, "JUST_NOW", 60)  # for machines that are busy
+    async with floor() as web:
+        requests, part = web.services.requests, UnderWay(web.services)
+        told(part)
+        with requests.track("m", method="POST", path="/", client=None) as tracked:
+            tracked.began -= 5
+            (upsert,) = told(part)
+            assert (upsert["request"]["elapsed_ms"], upsert["request"]["resp_headers"]) == (0, {})
+            tracked.admitted()
+            (upsert,) = told(part)
+            assert upsert["request"]["elapsed_ms"] >= 5000
+
+
+async def test_a_request_that_is_told_of_late_is_told_of_with_its_age() -> None:
+    async with floor() as web:
+        requests, part = web.services.requests, UnderWay(web.services)
+        told(part)
+        with requests.track("m", method="POST", path="/", client=None) as waiting:
+            waiting.began -= 5
+            (upsert,) = told(part)
+            assert upsert["request"]["elapsed_ms"] >= 5000
+        told(part)
+        with requests.track("m", method="POST", path="/", client=None) as answered:
+            answered.began -= 0.04
+            answered.admitted()
+            answered.answered(200, [])
+            (upsert,) = told(part)
+            assert upsert["request"]["elapsed_ms"] >= 40
 
 
 async def test_a_request_that_nobody_was_told_of_is_not_taken_back() -> None:
