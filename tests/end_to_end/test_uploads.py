@@ -1,13 +1,21 @@
-"""Uploads that would not fit into memory, through a whole swapd to a server that counts."""
+"""Forms in parts through a whole swapd: any client's, and those that would not fit into memory."""
 
 from __future__ import annotations
 
+import base64
+import email
 import hashlib
 import json
+import os
 import shlex
+import shutil
 import sys
+from collections.abc import Awaitable, Callable
+from email.message import Message
+from functools import partial
 from pathlib import Path
 
+import openai
 import pytest
 import trio
 
@@ -18,9 +26,14 @@ pytestmark = pytest.mark.real_process
 MEBIBYTE = 1024 * 1024
 SIZE = 200 * MEBIBYTE
 
-#: Answers each POST with how many bytes came, and their hash.
+#: Seconds that no test here takes on a machine that works.
+LONG = 120
+
+on_either_transport = pytest.mark.parametrize("fast", [True, False], ids=["fast", "stock"])
+
+#: Answers each POST with how many bytes came, their hash, and all of it if it is not much.
 COUNTING = """
-import hashlib, http.server, json, sys
+import base64, hashlib, http.server, json, sys
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
@@ -28,12 +41,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         left = int(self.headers["content-length"])
-        seen, digest = left, hashlib.sha256()
+        seen, digest, held = left, hashlib.sha256(), b""
         while left:
             piece = self.rfile.read(min(left, 1 << 20))
             left -= len(piece)
             digest.update(piece)
-        self.answer({"bytes": seen, "sha256": digest.hexdigest()})
+            held = held or piece
+        found = {"bytes": seen, "sha256": digest.hexdigest()}
+        if seen == len(held):
+            found |= {"text": base64.b64encode(held).decode(), "type": self.headers["content-type"]}
+        self.answer(found)
 
     def answer(self, found):
         body = json.dumps(found).encode()
@@ -50,11 +67,12 @@ TAIL = b'\r\n--b\r\nContent-Disposition: form-data; name="model"\r\n\r\n%s\r\n--
 PIECE = bytes(range(256)) * (MEBIBYTE // 256)
 
 
-def counting(folder: Path) -> str:
+def counting(folder: Path, *, fast: bool) -> str:
     script = folder / "counting.py"
     script.write_text(COUNTING)
     command = shlex.join([sys.executable, str(script)]) + " ${PORT}"
-    return configuration({"m": {"cmd": command, "useModelName": "org/m"}})
+    model = {"cmd": command, "useModelName": "org/m"}
+    return configuration({"m": model}, server={"fastTransport": fast})
 
 
 def peak_of(pid: int) -> int:
@@ -79,12 +97,15 @@ async def upload(swapd: Running, size: int) -> object:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
-async def test_a_large_upload_costs_no_memory_and_arrives_renamed(tmp_path: Path) -> None:
+@on_either_transport
+async def test_a_large_upload_costs_no_memory_and_arrives_renamed(
+    tmp_path: Path, fast: bool
+) -> None:
     expected = hashlib.sha256(HEAD)
     for _ in range(SIZE // len(PIECE)):
         expected.update(PIECE)
     expected.update(TAIL % b"org/m")
-    async with run_swapd(tmp_path, counting(tmp_path)) as swapd:
+    async with run_swapd(tmp_path, counting(tmp_path, fast=fast)) as swapd:
         await upload(swapd, MEBIBYTE)  # whatever is imported late is there now
         before = peak_of(swapd.process.pid)
         assert await upload(swapd, SIZE) == {
@@ -92,3 +113,81 @@ async def test_a_large_upload_costs_no_memory_and_arrives_renamed(tmp_path: Path
             "sha256": expected.hexdigest(),
         }
         assert peak_of(swapd.process.pid) - before < 32 * MEBIBYTE
+
+
+SOUND = bytes(range(256)) * 200 + b"\r\n--\n--x\r\n\r\n"
+NAME, PROMPT = "an \u00e9.wav", "one\r\n\r\n\u00e9 two"
+
+FETCH = """
+const fs = require("fs"), [url, file, name, prompt] = process.argv.slice(1);
+const form = new FormData();
+form.append("file", new Blob([fs.readFileSync(file)], {type: "audio/wav"}), name);
+form.append("model", "m");
+form.append("prompt", prompt);
+fetch(url, {method: "POST", body: form}).then((answer) => answer.text()).then(console.log);
+"""
+
+
+async def sent_by_a_program(command: list[str]) -> object:
+    if shutil.which(command[0]) is None and not os.environ.get("CI"):
+        pytest.skip(f"{command[0]} is not installed")
+    process = await trio.run_process(command, capture_stdout=True)
+    return json.loads(process.stdout)
+
+
+async def sent_by_curl(url: str, file: Path, *more: str) -> object:
+    part = f"file=@{file};type=audio/wav;filename={NAME}"
+    fields = ["-F", part, "-F", f"prompt={PROMPT}", "-F", "model=m;type=text/plain"]
+    return await sent_by_a_program(["curl", "-s", *more, *fields, url])
+
+
+async def sent_by_curl_in_chunks(url: str, file: Path) -> object:
+    return await sent_by_curl(url, file, "-H", "Transfer-Encoding: chunked")
+
+
+async def sent_by_node(url: str, file: Path) -> object:
+    return await sent_by_a_program(["node", "-e", FETCH, url, str(file), NAME, PROMPT])
+
+
+async def sent_by_openai(url: str, _: Path) -> object:
+    base = url.removesuffix("/audio/transcriptions")
+    with openai.OpenAI(base_url=base, api_key="any", max_retries=0, timeout=LONG) as sdk:
+        ask = partial(sdk.audio.transcriptions.create, model="m", prompt=PROMPT)
+        sound = (NAME, SOUND, "audio/wav")
+        answer = await trio.to_thread.run_sync(partial(ask, file=sound))
+    return answer.to_dict()
+
+
+def parts_of(form: Message) -> dict[object, tuple[str, bytes]]:
+    """Return type and content of each part, as a library sees them that is none of ours."""
+    found: dict[object, tuple[str, bytes]] = {}
+    for part in form.get_payload():
+        assert isinstance(part, Message)
+        content = part.get_payload(decode=True)
+        assert isinstance(content, bytes)
+        name = part.get_param("name", header="content-disposition")
+        found[name] = (part.get_content_type(), content)
+    return found
+
+
+@on_either_transport
+@pytest.mark.parametrize(
+    "send", [sent_by_curl, sent_by_curl_in_chunks, sent_by_node, sent_by_openai]
+)
+async def test_the_forms_of_any_client_arrive_as_they_are_but_for_the_model(
+    tmp_path: Path, send: Callable[[str, Path], Awaitable[object]], fast: bool
+) -> None:
+    file = tmp_path / "sound"
+    file.write_bytes(SOUND)
+    with trio.fail_after(LONG):
+        async with run_swapd(tmp_path, counting(tmp_path, fast=fast)) as swapd:
+            came = await send(f"{swapd.url}/v1/audio/transcriptions", file)
+    assert isinstance(came, dict)
+    body = base64.b64decode(came["text"])
+    head = f"content-type: {came['type']}\r\n\r\n".encode()
+    assert parts_of(email.message_from_bytes(head + body)) == {
+        "file": ("audio/wav", SOUND),
+        "model": ("text/plain", b"org/m"),
+        "prompt": ("text/plain", PROMPT.encode()),
+    }
+    assert f'; filename="{NAME}"\r\n'.encode() in body

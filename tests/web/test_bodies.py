@@ -7,6 +7,7 @@ import gzip
 import pytest
 
 from tests.upstream.asking import OK
+from tests.upstream.scripted import serving
 from tests.web.floor import Floor, Reply, chat, floor
 
 MODEL = {
@@ -59,6 +60,58 @@ async def test_a_multipart_body_gets_its_model_renamed_and_nothing_else() -> Non
         head, sent = await forwarded(web, PARTS % b"m", BOUNDARY, "/v1/audio/transcriptions")
     assert sent == PARTS % b"org/m"
     assert BOUNDARY[:-2] in head
+
+
+async def test_what_is_remembered_of_a_form_is_the_model_and_not_what_its_server_calls_it() -> None:
+    async with floor(model=MODEL) as web:
+        await forwarded(web, PARTS % b"m:fast", BOUNDARY, "/v1/audio/transcriptions")
+        (finished,) = web.finished
+    assert finished.model == "m"
+
+
+FORM = b"content-type: application/x-www-form-urlencoded\r\n"
+FAR_FILTERS = {
+    "stripParams": "top_k, model",
+    "setParams": {"temperature": 0.5, "model": "x"},
+    "setParamsByID": {"far/org/x": {"q": 1}, "org/x": {"bare": 1}, "y": {"wrong": 1}},
+}
+SELECTORS = {"any": {"strategy": "pin", "targets": ["far/org/x"]}}
+
+
+@pytest.mark.parametrize(
+    ("head", "body", "sent"),
+    [
+        (b"", b'{"model":"far/org/x", "top_k":1}', b'{"model":"org/x","temperature":0.5,"q":1}'),
+        (b"", b'{"top_k":1, "model":"org/x"}', b'{ "model":"org/x","temperature":0.5,"bare":1}'),
+        (b"", b'{"model":"any"}', b'{"model":"org/x","temperature":0.5,"q":1}'),
+        (b"", b'{"model":"far/y"}', b'{"model":"y","temperature":0.5}'),
+        (FORM, b"a=b+c&model=far%2Forg%2Fx&top_k=1", b"a=b+c&model=org%2Fx&top_k=1"),
+        (BOUNDARY, PARTS % b"far/org/x", PARTS % b"org/x"),
+        (BOUNDARY, PARTS % b"any", PARTS % b"org/x"),
+    ],
+)
+async def test_a_peer_gets_its_own_name_and_what_its_filters_leave(
+    head: bytes, body: bytes, sent: bytes
+) -> None:
+    async with serving() as there:
+        far = {"proxy": there.url, "models": ["org/x", "y"], "filters": FAR_FILTERS}
+        there.then(there.answer(OK))
+        async with floor(peers={"far": far}, selectors=SELECTORS) as web:
+            reply = await web.ask(chat(body, head=head, path="/v1/audio/transcriptions"))
+        assert (reply.status, reply.body) == (200, b"ok")
+        sent_head, _, sent_body = there.requests.pop().partition(b"\r\n\r\n")
+    assert sent_body == sent
+    assert b"content-length: %d\r\n" % len(sent) in sent_head + b"\r\n"
+
+
+@pytest.mark.parametrize("name", ["far/org/x", "any"])
+async def test_a_body_that_would_have_to_be_changed_and_cannot_be_is_refused(name: str) -> None:
+    far = {"proxy": "http://127.0.0.1:9", "models": ["org/x"]}
+    async with floor(peers={"far": far}, selectors=SELECTORS) as web:
+        path = f"/v1/audio/transcriptions?model={name}"
+        reply = await refused(web, b"x=1", b"content-type: text/plain\r\n", path)
+    assert (reply.status, reply.error["code"]) == (400, "bad_request")
+    assert "swapd cannot put that into a body that is text/plain" in reply.error["message"]
 
 
 async def test_a_compressed_body_goes_on_decoded_changed_or_not() -> None:

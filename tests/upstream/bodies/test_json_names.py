@@ -149,6 +149,7 @@ def test_a_body_without_a_model_is_refused(body: bytes) -> None:
         ("-2.5", True),
         ("0", False),
         ("-0.00e5", False),
+        ("0.5", True),
         ("{}", False),
     ],
 )

@@ -87,6 +87,22 @@ async def test_where_the_model_is_found(
 
 
 @pytest.mark.parametrize(
+    ("method", "query", "content_type", "body"),
+    [
+        ("GET", b"model=m", None, b""),
+        ("POST", b"", JSON, b'{"model":"m"}'),
+        ("POST", b"", FORM, b"model=m"),
+        ("POST", b"", MULTIPART, multipart(("model", b"m"))),
+        ("POST", b"model=m", b"audio/wav", b"RIFF"),
+    ],
+)
+async def test_who_does_not_speak_of_a_stream_wants_none(
+    method: str, query: bytes, content_type: bytes | None, body: bytes
+) -> None:
+    assert not (await read(body, content_type, query=query, method=method)).stream
+
+
+@pytest.mark.parametrize(
     ("method", "query", "content_type", "body", "why"),
     [
         ("GET", b"", None, b"", "the request names no model: add ?model=NAME"),
