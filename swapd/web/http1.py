@@ -84,6 +84,11 @@ class Http1Protocol(H11Protocol):
         is_sending = self.connection.their_state in {h11.SEND_BODY, h11.ERROR}
         return is_sending or self._is_faulty or bool(self.connection.trailing_data[0])
 
+    @property
+    def is_amid_answer(self) -> bool:
+        """Tell whether an answer has begun and not ended."""
+        return self.connection.our_state is h11.SEND_BODY
+
     async def give_up(self) -> None:
         """Tell the client that its time is over, and end the connection."""
         self._is_late = True

@@ -8,7 +8,8 @@ Rule 1: a client that does not read cannot hold a shutdown.  Hypercorn shields i
 Rule 2: a client that leaves is noticed, also when nobody reads from it (it pipelined, sent a
     stray CRLF or wants to upgrade: h11 is paused then).  Busy sockets are looked at each second.
 Rule 3: an answer that ends before its request was all sent is not lost.  Closing at once would
-    reset the connection under it; the rest of the request is swallowed for a moment first.
+    reset the connection under it; the rest of the request is swallowed for a moment first.  One
+    that has begun when its request turns out to be none has a moment to end.
 Rule 4: a client that has to send has a deadline, which fits what it has to send.  Hypercorn has
     one for idle connections, from which it does not tell heads, and none for bodies.
 Rule 5: TLS ends with its own goodbye, without which a client cannot tell an end from a cut; and
@@ -60,6 +61,10 @@ class Spoken(Protocol):
     def has_unread(self) -> bool:
         """Tell whether the client has sent, or is sending, what nobody will read."""
 
+    @property
+    def is_amid_answer(self) -> bool:
+        """Tell whether an answer has begun and not ended."""
+
     async def give_up(self) -> None:
         """Tell the client that its time is over, and end the connection."""
 
@@ -94,6 +99,7 @@ class LiveConnection(TCPServer):
         self._scope = trio.CancelScope()
         self._pings = trio.CancelScope()
         self._read_all = trio.Event()
+        self._answered = trio.Event()
         self._lingers = False
         self._is_dismissed = False
         self._stops_reading = False
@@ -266,17 +272,27 @@ class LiveConnection(TCPServer):
         )
 
     async def _linger_once(self) -> None:
+        is_amid_answer = not self._lingers and self._http.is_amid_answer
+        if not is_amid_answer:
+            self._answered.set()
         if not self._lingers:
             self._lingers = True
             self._task_group.spawn(self._linger)
-            await self.protocol.handle(Closed())
+            if not is_amid_answer:
+                await self.protocol.handle(Closed())
 
     async def _linger(self) -> None:
         """Say that nothing more will come, then close when the client has, or soon."""
-        with trio.move_on_after(limits.LINGER):
+        moment = trio.current_time() + limits.LINGER
+        if not self._answered.is_set():
+            with trio.move_on_at(moment):
+                await self._answered.wait()
+            await self.protocol.handle(Closed())
+        with trio.move_on_at(moment):
             await self._end_tls()
-            with suppress(*_GONE, trio.BusyResourceError):
-                await self._transport.send_eof()
+            async with self.send_lock:  # what is being sent comes before
+                with suppress(*_GONE, trio.BusyResourceError):
+                    await self._transport.send_eof()
             await self._read_all.wait()
             with suppress(*_GONE):
                 while await self._transport.receive_some():

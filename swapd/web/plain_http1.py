@@ -70,6 +70,11 @@ class PlainHttp1:
         is_amid_body = self._exchange is not None and self._exchange.lacks > 0
         return self._has_failed or bool(self._received) or is_amid_body
 
+    @property
+    def is_amid_answer(self) -> bool:
+        """Tell whether an answer has begun and not ended, which may go on: none but h11's may."""
+        return self._h11 is not None and self._h11.is_amid_answer
+
     async def give_up(self) -> None:
         """Tell the client that its time is over, and end the connection."""
         if self._h11 is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import tracemalloc
 from contextlib import suppress
@@ -211,6 +212,27 @@ async def test_a_request_that_is_none_is_told_so_after_the_answers_before_it() -
     assert first == b""
     assert [other[:3] for other in others] == [b"200", b"200"]
     assert last.startswith(b"400")
+
+
+@pytest.mark.parametrize("attempt", range(20))
+@pytest.mark.parametrize("path", ["/hello", "/nowhere", "/refusal"])
+async def test_an_answer_that_has_begun_when_the_body_proves_to_be_no_http_is_whole(
+    path: str, attempt: int
+) -> None:
+    async def refuse(scope: HTTPScope, client: Client) -> None:
+        await client.begin(403, [(b"content-length", b"10")])
+        for _ in range(10):
+            await trio.lowlevel.checkpoint()
+            await client.write(b"x")
+        await client.finish()
+
+    head = b"POST %s HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n" % path.encode()
+    async with serving(relaying({"/refusal": refuse})) as served:
+        answer = await served.ask(head + b"5\r\nhello\r\nzz\r\n" + GET_HELLO)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"content-length: ([0-9]+)", head)
+    assert length is not None
+    assert len(body) == int(length[1])
 
 
 async def test_a_body_that_is_no_http_breaks_an_answer_off_that_is_not_read() -> None:
