@@ -18,7 +18,7 @@ import zstandard
 
 from swapd.errors import BodyTooLarge, MalformedRequest, UpstreamFailed
 from swapd.ids import Header
-from swapd.upstream.bodies.body import PIECE_BYTES, Body
+from swapd.upstream.bodies.body import PIECE_BYTES, Body, Piece
 from swapd.upstream.bodies.spool import Spool
 
 #: What a body may become where nothing else is said.
@@ -26,6 +26,9 @@ MOST_BYTES = 1024 * 1024 * 1024
 
 #: Encodings on top of each other; more are no use to anybody.
 _MOST_CODINGS = 4
+
+#: What is decoded at a time.
+_STEP_BYTES = 64 * 1024
 
 _KNOWN = "gzip, deflate, br and zstd"
 
@@ -76,7 +79,7 @@ async def decoded(body: Body, codings: Sequence[str], *, max_bytes: int) -> Body
     reader = body.reader()
     try:
         while piece := await reader.read():
-            outputs = _through(decoders, bytes(piece))
+            outputs = _gathered(_in_steps(decoders, piece))
             while output := await trio.to_thread.run_sync(next, outputs, b""):
                 await spool.take(output)
     except (BodyTooLarge, _TooMuch):
@@ -143,6 +146,24 @@ def _decoder(coding: str) -> Decoder:
     if coding not in _DECODERS:
         raise MalformedRequest(f"the body is encoded as {coding}, and swapd knows {_KNOWN}")
     return _DECODERS[coding]()
+
+
+def _in_steps(decoders: Sequence[Decoder], piece: Piece) -> Iterator[bytes]:
+    """Yield what ``piece`` comes to, however large it is: zlib copies what it has yet to do."""
+    for at in range(0, len(piece), _STEP_BYTES):
+        yield from _through(decoders, bytes(piece[at : at + _STEP_BYTES]))
+
+
+def _gathered(outputs: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield ``outputs`` in pieces that are worth a change to another thread and back."""
+    held = bytearray()
+    for output in outputs:
+        held += output
+        if len(held) >= PIECE_BYTES:
+            yield bytes(held)
+            held.clear()
+    if held:
+        yield bytes(held)
 
 
 def _through(decoders: Sequence[Decoder], data: bytes) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from itertools import pairwise
 
 import brotli
 import pytest
+import trio
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,6 +66,27 @@ async def test_what_was_encoded_comes_back(
 async def test_large_bodies_come_back(coding: str, encode: Callable[[bytes], bytes]) -> None:
     data = os.urandom(PIECE_BYTES + 7) + b"0" * 9 * PIECE_BYTES
     assert await plain(encode(data), coding) == data
+
+
+class Turns(trio.abc.Instrument):
+    """Counts how often a task had its turn, as it has after each piece of work in a thread."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def task_scheduled(self, task: trio.lowlevel.Task) -> None:
+        self.count += 1
+
+
+@each_coding
+async def test_what_hardly_shrank_is_decoded_in_large_pieces_too(
+    coding: str, encode: Callable[[bytes], bytes]
+) -> None:
+    data = os.urandom(4 * PIECE_BYTES)
+    trio.lowlevel.add_instrument(turns := Turns())
+    assert await plain(encode(data), coding) == data
+    trio.lowlevel.remove_instrument(turns)
+    assert turns.count < 100
 
 
 @pytest.mark.parametrize("cuts", [(), range(1000)])
