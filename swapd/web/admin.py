@@ -56,7 +56,8 @@ def admin_views(services: Services) -> Blueprint:
 
 
 def _is_set(flag: str) -> bool:
-    return request.args.get(flag) in {"1", "true"}
+    """Tell whether the query has ``flag``, which needs no value; whoever means no says so."""
+    return request.args.get(flag, "0").lower() not in {"0", "false", "no"}
 
 
 def _plain(text: str, status: int = 200) -> ResponseReturnValue:
