@@ -28,6 +28,7 @@ from swapd.upstream.http1 import feed, receive_head
 from swapd.upstream.line import Line
 from swapd.upstream.message import Message
 from swapd.upstream.origin import Origin
+from swapd.upstream.pieces import send_message
 from swapd.upstream.wire import Wire
 
 #: Seconds between two pings.
@@ -203,7 +204,7 @@ class _Tunnel:
             if isinstance(message, Farewell):
                 break
             try:
-                await connection.send_message(message)
+                await send_message(connection, message)
             except ConnectionClosed:
                 return  # the other way hears of it, behind the last messages
         self._has_client_left = True

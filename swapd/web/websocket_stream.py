@@ -13,6 +13,7 @@ Rule 7: what is wrong with a handshake is said.  Hypercorn answers with a status
 Rule 8: who breaks the rules of websockets hears a code.  Hypercorn would just hang up.
 Rule 9: what a client has sent is not kept once it is gone, until Python looks for garbage.
 Rule 10: what is compressed is undone in small steps, and no further than a message may go.
+Rule 11: no message holds up others, however large it is: Hypercorn would compress it at one go.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from hypercorn.typing import (
     WebsocketDisconnectEvent,
     WebsocketReceiveEvent,
     WebsocketScope,
+    WebsocketSendEvent,
 )
 from wsproto.connection import ConnectionState
 from wsproto.events import CloseConnection, Message, Ping
@@ -43,6 +45,7 @@ from wsproto.handshake import WEBSOCKET_VERSION
 
 from swapd.ids import Header
 from swapd.upstream.close_codes import know_all_close_codes
+from swapd.upstream.pieces import pieces
 from swapd.web import limits
 from swapd.web.errors import BUG, NO_HANDSHAKE, OTHER_WEBSOCKETS, Problem, answer_of
 from swapd.web.inflation import bounded
@@ -116,6 +119,7 @@ class WebsocketStream(WSStream):
             await super().handle(replace(event, data=step))
             if self.is_faulty or self.connection.state is ConnectionState.CLOSED:
                 break
+            await trio.lowlevel.checkpoint()  # rule 11
 
     async def _handle_events(self) -> None:
         for event in self.connection.events():
@@ -158,7 +162,18 @@ class WebsocketStream(WSStream):
             self._is_app_done = True
             for telling in self._untold:
                 telling.cancel(reason="the app is done")
-        await super().app_send(message)
+        if message is not None and message["type"] == "websocket.send":
+            await self._send_message(message)
+        else:
+            await super().app_send(message)
+
+    async def _send_message(self, message: WebsocketSendEvent) -> None:
+        data, text = message["bytes"], message["text"]
+        for piece in pieces(data if data is not None else text or ""):  # rule 11
+            if self.closed:
+                return  # the app may finish after that
+            await self._send_wsproto_event(piece)
+            await trio.lowlevel.checkpoint()
 
     async def _tell_of_leave(self) -> None:
         if self.closed:
