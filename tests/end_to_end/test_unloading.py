@@ -66,7 +66,18 @@ async def test_a_model_is_unloaded_by_any_of_its_names_and_no_other_is(
 async def test_what_is_no_model_of_swapds_own_is_not_unloaded(tmp_path: Path, fast: bool) -> None:
     async with running(tmp_path, fast=fast) as swapd:
         await load_all(swapd)
-        for name in ("nope", "A", "org", "org%252Fb", "far/fm", "fm", "chosen", "nick%20", "", "a/"):
+        for name in (
+            "nope",
+            "A",
+            "org",
+            "org%252Fb",
+            "far/fm",
+            "fm",
+            "chosen",
+            "nick%20",
+            "",
+            "a/",
+        ):
             answer = await swapd.ask("POST", f"/api/models/unload/{name}")
             assert (answer.status, bool(answer.error)) == (404, True), name
         for method, path in [
@@ -104,11 +115,11 @@ async def test_all_models_are_unloaded_at_once(
 async def test_a_running_answer_is_cut_unless_it_is_to_be_drained(
     tmp_path: Path, query: str, is_whole: bool
 ) -> None:
-    async with running(tmp_path) as swapd:
-        async with swapd.open_chat("a", fake={"chunks": 40, "interval": 0.02}) as stream:
-            told = await first_word(stream)
-            answer = await swapd.ask("POST", f"/api/models/unload/a{query}")
-            assert (answer.status, await swapd.states()) == (200, {})
-            while b"[DONE]" not in told and (piece := await stream.receive_some()):
-                told += piece
+    slow = {"chunks": 40, "interval": 0.02}
+    async with running(tmp_path) as swapd, swapd.open_chat("a", fake=slow) as stream:
+        told = await first_word(stream)
+        answer = await swapd.ask("POST", f"/api/models/unload/a{query}")
+        assert (answer.status, await swapd.states()) == (200, {})
+        while b"[DONE]" not in told and (piece := await stream.receive_some()):
+            told += piece
     assert (b"[DONE]" in told, b"a was unloaded" in told) == (is_whole, not is_whole)
