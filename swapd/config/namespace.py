@@ -41,7 +41,11 @@ class Namespace:
         return f"unknown model {quoted(name)}{did_you_mean(name, self.models)}"
 
     def unknown(self, name: str) -> str:
-        """Say that nothing is called ``name``, and what resembles it."""
+        """Say that nothing is called ``name``, and what resembles it, or that several are."""
+        several = sorted(full for full, far in self.peer_models.items() if far.model == name)
+        if len(several) > 1:  # or it would mean the one
+            names = " or ".join(map(quoted, several))
+            return f"{quoted(name)} is a model of several peers: {names}"
         known = [*self.models, *self.aliases, *self.peer_models, *self.selectors]
         return f"unknown model {quoted(name)}{did_you_mean(name, known)}"
 

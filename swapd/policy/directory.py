@@ -47,4 +47,4 @@ class Directory:
         name = self._profiles.meaning(asked)
         if selector := self._selectors.get(name):
             return choosing.choose(selector, standing_of)
-        return Destination(name, self._names.target(name))
+        return Destination(name, self._names.target(name, self._profiles.pins))

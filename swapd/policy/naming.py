@@ -8,9 +8,10 @@ Rule 3: a selector is no model: who it stands for is chosen anew for each reques
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Set
 from difflib import get_close_matches
 from functools import lru_cache
+from types import MappingProxyType
 
 from swapd.config.peers import PeerModel
 from swapd.config.schema import Config
@@ -24,6 +25,8 @@ LONGEST_NAME = 200
 #: Wrong names to remember what comes near of: a client that has one asks again and again, and to
 #: compare it with some hundred names takes milliseconds.
 _REMEMBERED = 64
+
+_NO_PINS: Mapping[str, str | None] = MappingProxyType({})
 
 
 class Names:
@@ -53,15 +56,16 @@ class Names:
         """Return the model, swapd's own or a peer's, that ``name`` means, if there is one."""
         return self._local.get(name) or self._remote.get(name)
 
-    def target(self, name: str) -> Target:
+    def target(self, name: str, pins: Mapping[str, str | None] = _NO_PINS) -> Target:
         """Return the model, swapd's own or a peer's, that ``name`` means.
 
         Raises:
-          UnknownModel: If there is none; says which names come near.
+          UnknownModel: If there is none; says which names come near, those of ``pins`` too, and
+            none that they disable.
         """
         if found := self.find(name):
             return found
-        raise UnknownModel(self._unknown(name))
+        raise UnknownModel(self._unknown(name, pins))
 
     def resolve(self, name: str) -> ModelId:
         """Return the model that swapd runs and that ``name`` means.
@@ -80,17 +84,24 @@ class Names:
             case model:
                 return model
 
-    def _unknown(self, name: str, *, own: bool = False) -> str:
+    def _unknown(
+        self, name: str, pins: Mapping[str, str | None] = _NO_PINS, *, own: bool = False
+    ) -> str:
         if len(name) > LONGEST_NAME:
             return f"there is no model {name[:LONGEST_NAME]!r}…"
-        near = self._near(name, own)
+        several = sorted(full for full, model in self._remote.items() if model.model == name)
+        if len(several) > 1:  # or it would mean the one
+            return f"{name!r} is a model of several peers: {' or '.join(map(repr, several))}"
+        near = self._near(name, own, frozenset(pins.items()))
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
         return f"there is no model {name!r}{hint}"
 
-    def _find_near(self, name: str, own: bool) -> list[str]:
+    def _find_near(self, name: str, own: bool, pins: Set[tuple[str, str | None]]) -> list[str]:
         """Return what comes near ``name``: of swapd's ``own`` models, or of all names."""
+        pinned = dict(pins)
         others = () if own else (*self._remote, *self._selectors)
-        return get_close_matches(name, [*self._local, *others], n=3)
+        known = dict.fromkeys([*self._local, *others, *sorted(pinned)])
+        return get_close_matches(name, [one for one in known if pinned.get(one, one)], n=3)
 
 
 def names_of(config: Config) -> Names:

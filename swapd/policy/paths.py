@@ -6,7 +6,7 @@ Rule 2: what follows the name stays as it was written, byte for byte.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -50,12 +50,12 @@ def find_in_path(path: bytes, names: Names, profiles: Profiles) -> Place:
         raise NoModelNamed("the path names no model")
     for name, rest in reversed(beginnings):
         if name in pins:
-            return Place(name, _model(profiles.meaning(name), names), rest)
+            return Place(name, _model(profiles.meaning(name), names, pins), rest)
     for name, rest in reversed(beginnings):
         if name in names:
-            return Place(name, _model(name, names), rest)
+            return Place(name, _model(name, names, pins), rest)
     name, rest = beginnings[0]
-    return Place(name, _model(name, names), rest)
+    return Place(name, _model(name, names, pins), rest)
 
 
 def _beginnings(path: bytes, reach: int) -> Iterator[tuple[str, bytes]]:
@@ -73,7 +73,7 @@ def _beginnings(path: bytes, reach: int) -> Iterator[tuple[str, bytes]]:
         at = end + 1
 
 
-def _model(name: str, names: Names) -> Target:
+def _model(name: str, names: Names, pins: Mapping[str, str | None]) -> Target:
     if names.find(name) is None and name in names:
         raise UnknownModel(f"{name!r} is a selector: it stands for no one server, name a model")
-    return names.target(name)
+    return names.target(name, pins)

@@ -52,7 +52,7 @@ def models_views(services: Services) -> Blueprint:
         every = entries(services.models(), selectors, with_aliases=True)
         known = {entry.id: entry for entry in every}
         if name not in known:
-            name = full_name(services.names.target(name))
+            name = full_name(services.names.target(name, services.profiles.pins))
         return listing.shown(known[name], now=_now())
 
     @views.get("/running")

@@ -162,7 +162,10 @@ def test_an_alias_may_be_said_twice_where_one_comes_from_a_filter() -> None:
         ("s: {strategy: pin}", "s: a selector needs targets, one at least"),
         ("s: {strategy: pin, targets: []}", "s.targets: a selector needs targets, one at least"),
         ("s: {strategy: pin, targets: [aa]}", 's.targets[0]: unknown model "aa"'),
-        ("s: {strategy: pin, targets: [shared]}", 's.targets[0]: unknown model "shared"'),
+        (
+            "s: {strategy: pin, targets: [shared]}",
+            's.targets[0]: "shared" is a model of several peers: "p1/shared" or "p2/shared"',
+        ),
         ("' ': {strategy: pin, targets: [a]}", " : a selector needs a name"),
         ("a: {strategy: pin, targets: [b]}", 'a: "a" is the ID of a model'),
         ("alias-a: {strategy: pin, targets: [b]}", 'alias-a: "alias-a" is an alias of "a" already'),

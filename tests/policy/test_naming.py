@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from swapd.config.peers import PeerModel
@@ -57,6 +59,30 @@ def test_whatever_means_something_is_known(name: str) -> None:
 def test_a_near_miss_is_told_what_comes_near(name: str, hint: str) -> None:
     with pytest.raises(UnknownModel, match=f"there is no model '{name}'{hint}"):
         NAMES.target(name)
+
+
+def test_a_near_miss_of_what_is_pinned_is_told_and_not_what_is_disabled() -> None:
+    pins = {"public": "alpha", "alpha": None, "beta": "any"}
+    with pytest.raises(UnknownModel, match=r"'publik'; did you mean 'public'\?"):
+        NAMES.target("publik", pins)
+    with pytest.raises(UnknownModel, match=r"'publik'$"):
+        NAMES.target("publik")
+    with pytest.raises(UnknownModel, match=r"'alphaa'$"):
+        NAMES.target("alphaa", pins)
+    with pytest.raises(UnknownModel, match=r"'betaa'; did you mean 'beta'\?"):
+        NAMES.target("betaa", pins)
+
+
+@pytest.mark.parametrize("ask", [Names.target, Names.resolve])
+def test_who_names_what_several_peers_have_is_told_their_full_names(
+    ask: Callable[[Names, str], object],
+) -> None:
+    models = {f"{peer}/org/m": PeerModel(peer, "org/m") for peer in ("two", "one")}
+    names = Names([ALPHA], {}, peer_models=models, selectors=[])
+    with pytest.raises(UnknownModel) as unknown:
+        ask(names, "org/m")
+    words = "'org/m' is a model of several peers: 'one/org/m' or 'two/org/m'"
+    assert str(unknown.value) == words
 
 
 def test_who_asks_for_a_model_to_run_is_told_that_it_is_a_peers() -> None:
