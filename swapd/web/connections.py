@@ -29,6 +29,10 @@ class Known(Protocol):
     busy: bool
 
     @property
+    def is_stuck(self) -> bool:
+        """Tell whether its client has read nothing for too long."""
+
+    @property
     def unused_since(self) -> float | None:
         """When it began to wait for a request; None while one is served or its body comes."""
 
@@ -113,9 +117,14 @@ class Connections:
             connection.cut()
 
     async def watch(self) -> None:
-        """Cut each busy connection whose client has left, within ``LOOK_EVERY`` seconds."""
+        """Cut each connection that is stuck, or busy with a client that has left.
+
+        That takes ``LOOK_EVERY`` seconds at most.
+        """
         while True:
             await trio.sleep(limits.LOOK_EVERY)
+            for connection in [one for one in self._open if one.is_stuck]:
+                connection.cut()
             busy = {connection.fileno(): connection for connection in self._open if connection.busy}
             busy.pop(-1, None)
             for fd in departed(busy):

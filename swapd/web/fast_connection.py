@@ -8,6 +8,7 @@ Rule 3: what is sent is sent whole, whoever is cancelled meanwhile, or the conne
 
 from __future__ import annotations
 
+import math
 import socket
 from contextlib import suppress
 from functools import partial
@@ -162,11 +163,13 @@ class FastConnection(LiveConnection):
             async with self.send_lock:
                 try:
                     while unsent and self.fileno() >= 0:
+                        self._unread_since = trio.current_time()
                         await trio.lowlevel.wait_writable(self._raw)
                         with suppress(BlockingIOError):
                             unsent = unsent[self._raw.send(unsent) :]
                 except (OSError, trio.ClosedResourceError):
                     pass
+                self._unread_since = math.inf
         if unsent:
             await self._lose()
 

@@ -75,3 +75,5 @@ class Patience:
     body: float = 300.0
     #: For the handshake of TLS.
     handshake: float = 10.0
+    #: For a client on a Unix socket to read of what is being sent; of TCP the kernel sees to that.
+    unread: float = VANISHED

@@ -107,10 +107,20 @@ class LiveConnection(TCPServer):
         self._speaks_http = False
         self._owed = Owed.HANDSHAKE
         self._owed_since = trio.current_time()
+        self._is_local = stream.socket.family == socket.AF_UNIX
+        #: Since when a client has not read of what is being sent.
+        self._unread_since = math.inf
 
     def fileno(self) -> int:
         """Return the socket's descriptor, or -1 once it is closed."""
         return self._socket.fileno()
+
+    @property
+    def is_stuck(self) -> bool:
+        """Tell whether its client has read nothing for too long; of TCP the kernel knows that."""
+        if not self._is_local:
+            return False
+        return trio.current_time() - self._unread_since > self.config.patience.unread
 
     @property
     def unused_since(self) -> float | None:
@@ -175,8 +185,10 @@ class LiveConnection(TCPServer):
         elif isinstance(event, Updated):
             self.reckon()
         else:
+            self._unread_since = trio.current_time()
             with suppress(trio.BusyResourceError):  # rule 6
                 await super().protocol_send(event)
+            self._unread_since = math.inf
 
     def reckon(self) -> None:
         """See how long the client may still take for what is awaited of it (rule 4)."""

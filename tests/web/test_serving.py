@@ -18,8 +18,10 @@ from quart import websocket
 
 from swapd.web.client import Client
 from swapd.web.connection import Web
+from swapd.web.limits import Patience
 from swapd.web.listener import bind
 from swapd.web.serving import serve
+from tests.web import raw
 from tests.web.raw import (
     LONG,
     OPEN_WEBSOCKET,
@@ -235,6 +237,29 @@ async def test_a_unix_socket_is_served_to_clients_without_an_address(tmp_path: P
             closing.set()
     assert seen == [None]
     assert os.listdir(tmp_path) == []
+
+
+async def test_a_client_of_a_unix_socket_that_reads_nothing_is_cut(tmp_path: Path) -> None:
+    """As the kernel cuts one of TCP."""
+    place, flood = str(tmp_path / "s"), Flood()
+    closing = trio.Event()
+    serving_it = partial(
+        serve,
+        answering(flood.relay),
+        bind(f"unix:{place}"),
+        grace=LONG,
+        closing=closing,
+        hurry=trio.Event(),
+        patience=Patience(unread=0.2),
+        is_fast=raw.is_fast,
+    )
+    with trio.fail_after(LONG):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(serving_it)
+            async with await trio.open_unix_socket(place) as client:
+                await client.send_all(GET)
+                await flood.ended.wait()
+            closing.set()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel in its way")
