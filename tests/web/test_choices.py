@@ -154,12 +154,11 @@ async def test_a_get_to_a_peer_has_the_peers_name_in_its_place_and_all_else_as_i
     assert line == b"GET /base/v1/audio/voices?k=v&b=%2F&model=org%2Ffar&a=+x HTTP/1.1"
 
 
-@pytest.mark.parametrize(
-    "path", ["/v1/chat/completions", "/upstream/publik/x", "/v1/models/publik"]
-)
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/upstream/publi/x", "/v1/models/publi"])
 async def test_a_near_miss_of_what_the_profile_pins_is_told(path: str) -> None:
     async with coding() as web:
-        asked = get(path) if "models" in path else chat(b'{"model": "publik"}', path=path)
+        asked = get(path) if "models" in path else chat(b'{"model": "publi"}', path=path)
         reply = await web.ask(asked)
     assert reply.status == 404
-    assert reply.error["message"] == "there is no model 'publik'; did you mean 'public'?"
+    message = reply.error["message"]
+    assert message.startswith("there is no model 'publi'; did you mean 'public'")
