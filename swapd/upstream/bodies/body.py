@@ -15,6 +15,9 @@ from swapd.upstream.bodies.nameless import Files, NamelessFile
 #: What is read of a file at a time.
 PIECE_BYTES = 1024 * 1024
 
+#: More edits than these are made in a copy, for to send each part on its own costs more.
+_FEW_EDITS = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
@@ -110,7 +113,8 @@ class Body:
         Args:
           edits: In order, none overlapping another.
         """
-        if self.held is not None and self.length <= PIECE_BYTES:
+        is_cheap = self.length <= PIECE_BYTES or len(edits) > _FEW_EDITS
+        if self.held is not None and is_cheap:
             return Body(with_edits(self.held, edits), files=self.files)
         parts: list[Part] = []
         at = 0

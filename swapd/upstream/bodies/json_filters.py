@@ -22,6 +22,9 @@ def edits_of(body: Whole, *, model: str, filters: Filters, asked: str) -> Sequen
       model: The new model; empty if it stays.
       filters: No key of theirs leads to the model or into it: that says who is asked.
       asked: The name by which filters may set something of its own.
+
+    Raises:
+      MalformedRequest: There is too much to look through.
     """
     by_name = filters.set_params_by_id.get(asked, {})
     if not (model or filters.strip_params or filters.set_params or by_name):

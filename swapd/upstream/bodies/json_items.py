@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from swapd.errors import MalformedRequest
 from swapd.upstream.bodies.body import Whole
 from swapd.upstream.bodies.json_names import BYTE_ORDER_MARK, text_of
 
@@ -25,6 +26,10 @@ _BRACKET = re.compile(_PLAIN + rb"(?:" + _STRING + _PLAIN + rb")*+[\[\]{}]", re.
 #: Reads what the members of an object are much faster than we find their ends.
 _VALUES = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _WORTH_READING = 1024
+
+#: The most that is looked at in one object or array, for each costs a hundred times what a client
+#: needs to write it.
+_MOST_ITEMS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,11 @@ def beginning_of(text: Whole) -> int:
 
 
 def items_of(text: Whole, start: int) -> list[Item]:
-    """Return what is in the object or array that begins at ``start``."""
+    """Return what is in the object or array that begins at ``start``.
+
+    Raises:
+      MalformedRequest: That is too much.
+    """
     items: list[Item] = []
     at = start + 1
     if text[_spaces(text, at)] in b"}]":
@@ -75,12 +84,17 @@ def items_of(text: Whole, start: int) -> list[Item]:
         items.append(Item(key, at, value, end, stop))
         if text[stop] != ord(","):
             return items
+        if len(items) == _MOST_ITEMS:
+            raise MalformedRequest(
+                f"the body has an object or array of more than {_MOST_ITEMS} members, too many "
+                "for swapd to change one of them"
+            )
         at = stop + 1
 
 
 def _values(text: Whole) -> dict[str, msgspec.Raw]:
     """Return the values of the object that ``text`` is, by their keys; maybe none."""
-    if not isinstance(text, bytes) or len(text) < _WORTH_READING:
+    if not isinstance(text, bytes) or len(text) < _WORTH_READING or text.count(b":") > _MOST_ITEMS:
         return {}
     try:
         return _VALUES.decode(text)

@@ -89,6 +89,12 @@ async def test_a_large_body_is_not_copied_to_be_edited(in_file: bool) -> None:
     body.close()
 
 
+async def test_a_large_body_in_hundreds_of_parts_is_one_again() -> None:
+    data = bytes(2 * PIECE_BYTES)
+    changed = Body(data).edited([Edit(at, at + 1, b"new") for at in range(0, 2000, 2)])
+    assert changed.held == b"new\0" * 1000 + data[2000:]
+
+
 async def test_a_file_is_read_in_pieces_as_often_as_one_likes() -> None:
     data = bytes(range(256)) * (PIECE_BYTES // 100)
     body = stored(data)

@@ -68,6 +68,19 @@ async def test_large_bodies_come_back(coding: str, encode: Callable[[bytes], byt
     assert await plain(encode(data), coding) == data
 
 
+@pytest.mark.parametrize("more", [1, 64, 128, 192])
+async def test_what_a_decoder_holds_back_at_the_end_is_not_lost(more: int) -> None:
+    data = bytes(PIECE_BYTES + more)
+    assert await plain(zlib.compress(data, 9, wbits=-15), "deflate") == data
+
+
+async def test_a_bare_deflate_that_begins_like_a_wrapped_one_is_told_from_it() -> None:
+    texts = (b"%d" % number for number in range(10_000))
+    bare = ((text, zlib.compress(text, wbits=-15)) for text in texts)
+    text, encoded = next(each for each in bare if int.from_bytes(each[1][:2]) % 31 == 0)
+    assert await plain(encoded, "deflate") == text
+
+
 class Turns(trio.abc.Instrument):
     """Counts how often a task had its turn, as it has after each piece of work in a thread."""
 

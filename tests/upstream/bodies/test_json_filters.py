@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from swapd.config.filters import Filters
+from swapd.errors import MalformedRequest
 from swapd.upstream.bodies.json_filters import edits_of, steps_of
 from tests.upstream.bodies.json_texts import SPACES, filtered, spelled
 from tests.upstream.bodies.test_body import stored
@@ -250,9 +251,28 @@ def cost_of(body: bytes) -> float:
 def test_a_key_that_comes_often_costs_what_other_keys_do() -> None:
     """A large value is not looked at again for each member that has its key."""
     large = b'"a":"' + b"x" * (4 * 1024 * 1024) + b'"}'
-    same = b"{" + b'"a":1,' * 100_000 + large
-    others = b"{" + b"".join(b'"%x":1,' % (0x10000 + each) for each in range(100_000)) + large
+    same = b"{" + b'"a":1,' * 50_000 + large
+    others = b"{" + b"".join(b'"%x":1,' % (0x10000 + each) for each in range(50_000)) + large
     assert cost_of(same) < 5 * cost_of(others)
+
+
+@pytest.mark.parametrize("path", ["b", "in.b", "list.7"])
+@pytest.mark.parametrize("keys", [["a"] * 100_001, [f"{each}" for each in range(100_001)]])
+def test_what_would_take_too_much_memory_is_refused(path: str, keys: list[str]) -> None:
+    def body(*keys: str) -> bytes:
+        members = ",".join(f'"{key}":1' for key in keys)
+        match path:
+            case "b":
+                return f"{{{members}}}".encode()
+            case "in.b":
+                return f'{{"in":{{{members}}}}}'.encode()
+            case _:
+                return f'{{"list":[{",".join("1" for _ in keys)}]}}'.encode()
+
+    filters = Filters((), {path: 2})
+    assert b"2" in filtered(body(*keys[1:]), filters)
+    with pytest.raises(MalformedRequest, match="more than 100000 members, too many"):
+        filtered(body(*keys), filters)
 
 
 @pytest.mark.parametrize(
