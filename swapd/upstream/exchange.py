@@ -61,7 +61,7 @@ async def relay(request: ProxiedRequest, pool: Pool, downstream: Downstream) -> 
     headers = for_upstream(request.headers, client=request.client)
     response = await pool.request(request.method, request.target, headers, request.body)
     try:
-        headers = for_client(response.headers)
+        headers = for_client(response.headers, status=response.status)
         await downstream.begin(response.status, headers, more=response.has_more)
         piece = await response.receive()
         while not response.has_ended:

@@ -26,6 +26,9 @@ _SET_ANEW = frozenset({b"content-length", b"expect"})
 
 _NOT_FOR_UPSTREAM = _HOP_BY_HOP | _SET_ANEW
 
+#: It has no body, so a length of one would mislead (RFC 9110, section 8.6).
+_NOT_FOR_CLIENT_OF_204 = _HOP_BY_HOP | {b"content-length"}
+
 _FORWARDED_FOR = b"x-forwarded-for"
 
 
@@ -51,12 +54,12 @@ def for_upstream(headers: Sequence[Header], *, client: str | None) -> list[Heade
     return passed
 
 
-def for_client(headers: Sequence[Header]) -> list[Header]:
+def for_client(headers: Sequence[Header], *, status: int = 200) -> list[Header]:
     """Return a response's headers as the client gets them.
 
     An event stream is marked so that a reverse proxy in front of us does not hold it back.
     """
-    dropped = _dropped(headers, _HOP_BY_HOP)
+    dropped = _dropped(headers, _NOT_FOR_CLIENT_OF_204 if status == 204 else _HOP_BY_HOP)
     passed: list[Header] = []
     is_event_stream, is_marked = False, False
     for header in headers:

@@ -18,6 +18,9 @@ _HEAD_BYTES = 256 * 1024
 
 _WITHOUT_BODY = (204, 304)
 
+#: The most digits of a length that any client reads, leading zeros among them.
+_LENGTH_DIGITS = 20
+
 
 class Message:
     """The response to one request, as far as it came.
@@ -146,6 +149,8 @@ class Message:
             self.ended = True  # the parser waits for a body: it knows only answers
             return
         fields = dict(self.headers)
+        if len(fields.get(b"content-length", b"")) > _LENGTH_DIGITS:
+            self._fail("the server sent an invalid response: its Content-Length is too long")
         if b"content-length" in fields and b"transfer-encoding" not in fields:
             return
         codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]

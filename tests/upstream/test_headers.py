@@ -76,6 +76,12 @@ def test_a_response_passes_but_for_what_concerns_one_hop() -> None:
     assert for_client([(b"connection", b"x-own"), *kept, (b"x-own", b"1")]) == kept
 
 
+def test_what_has_no_body_is_not_said_to_have_a_length() -> None:
+    headers = [(b"etag", b"x"), (b"Content-Length", b"5")]
+    assert for_client(headers, status=204) == [(b"etag", b"x")]
+    assert for_client(headers, status=304) == headers  # it tells of the body that there would be
+
+
 def test_an_event_stream_tells_proxies_not_to_hold_it_back() -> None:
     events = (b"content-type", b"Text/Event-Stream; charset=utf-8")
 

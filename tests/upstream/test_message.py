@@ -165,6 +165,10 @@ def test_a_body_without_framing_ends_with_the_connection() -> None:
             "the server used a transfer coding that swapd does not know",
         ),
         (
+            b"HTTP/1.1 200 OK\r\ncontent-length: 000000000000000000005\r\n\r\nhello",
+            "the server sent an invalid response: its Content-Length is too long",
+        ),
+        (
             b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n",
             "the server used a transfer coding that swapd does not know",
         ),

@@ -71,6 +71,14 @@ async def test_every_cookie_reaches_the_client() -> None:
     assert b"\r\nset-cookie: a=1\r\nset-cookie: b=2\r\n" in raw
 
 
+async def test_an_answer_that_has_no_body_is_not_said_to_have_a_length() -> None:
+    async with floor() as web:
+        web.upstream.then(web.upstream.answer(b"HTTP/1.1 204 Done\r\ncontent-length: 5\r\n\r\n"))
+        raw = await web.served.ask(chat())
+    assert raw.startswith(b"HTTP/1.1 204 ")
+    assert b"content-length" not in raw.lower()
+
+
 async def test_interim_answers_and_trailers_of_a_model_end_here() -> None:
     async def chatty(connection: Connection) -> None:
         await connection.request()

@@ -58,6 +58,15 @@ async def test_any_method_is_passed_on(method: str) -> None:
     assert sent == method.encode() + b" /x HTTP/1.1"
 
 
+@pytest.mark.parametrize("path", ["/upstream/m/x", "/upstream/m", "/comfyui/x"])
+async def test_connect_is_not_passed_on_for_it_asks_for_a_tunnel(path: str) -> None:
+    async with floor() as web:
+        reply = await web.ask(get(path, method=b"CONNECT"))
+        assert (reply.status, reply.error["code"]) == (405, "method_not_allowed")
+        assert reply.headers["allow"] == "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT"
+    assert web.upstream.connections == 0
+
+
 async def test_head_is_passed_on_and_answered_without_a_body() -> None:
     async with floor() as web:
         web.upstream.then(web.upstream.answer(b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n"))
