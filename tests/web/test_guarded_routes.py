@@ -6,6 +6,8 @@ import base64
 import re
 from collections.abc import Iterator
 
+import pytest
+
 from swapd.web.create_app import create_app
 from swapd.web.routes import NAMED_IN_BODY, NAMED_IN_QUERY
 from tests.web.floor import Floor, floor, get
@@ -80,3 +82,25 @@ async def test_for_a_page_of_another_site_nothing_is_done_that_changes_anything(
     done = {(method, path) for (method, path), status in found.items() if status != 403}
     read = {(method, path) for method, path in found if method in {"GET", "HEAD"}}
     assert done == {(method, path) for method, path in read if path not in ACTING}
+
+
+def spelled(path: str) -> Iterator[str]:
+    """Yield ``path`` with each of its letters encoded, and with odd things before each."""
+    for at, letter in enumerate(path):
+        yield f"{path[:at]}%{ord(letter):02x}{path[at + 1 :]}"
+        for odd in ("/", "%2F", "%2f%2F", "/./", "/%2e%2e/", "x/../", "%00", "%5C", ";"):
+            yield path[:at] + odd + path[at:]
+
+
+@pytest.mark.parametrize("path", ["/unload", "/props", "/upstream/m/x", "/comfyui/"])
+async def test_however_a_path_is_spelled_it_does_nothing_for_a_page_of_another_site(
+    path: str,
+) -> None:
+    done = []
+    async with floor(name="comfyui_auto", model={"aliases": ["m"]}) as web:
+        for way in spelled(path):
+            reply = await web.ask(get(f"{way}?model=m", head=EVIL))
+            if reply.status not in {307, 403, 404}:
+                done.append((way, reply.status))
+        assert (web.models.leases, web.upstream.connections) == (0, 0)
+    assert done == []

@@ -18,6 +18,11 @@ from tests.web.raw import request
 
 NAMED = {"aliases": ["alias", "author/model", "white space"]}
 
+COMFYUI = "comfyui_auto"
+
+#: A peer that is not there.
+PEER = {"proxy": "http://127.0.0.1:1", "models": ["pm"]}
+
 
 def become(web: Floor, state: ModelState, model: str = "m") -> None:
     change = Transition(ModelId(model), ModelState.STOPPED, state, Reason.REQUEST, Generation(1))
@@ -116,7 +121,7 @@ async def test_a_model_itself_is_a_folder(
     ],
 )
 async def test_a_path_without_a_model_is_refused(path: str, code: str, message: str) -> None:
-    async with floor() as web:
+    async with floor(peers={"p": {**PEER, "models": [COMFYUI]}}) as web:
         reply = await web.ask(get(path))
     assert (reply.status, reply.error["code"]) == (404, code)
     assert reply.error["message"].startswith(message)
@@ -209,9 +214,13 @@ async def test_which_paths_do_not_load_a_model_is_configured() -> None:
         assert (await web.ask(get("/upstream/m/app.js"))).status == 200
 
 
-# -- ComfyUI ----------------------------------------------------------------------------
+async def test_a_peers_model_is_asked_whatever_the_path() -> None:
+    async with floor(peers={"p": PEER}) as web:
+        reply = await web.ask(get("/upstream/pm/app.js"))
+    assert (reply.status, reply.error["code"]) == (502, "bad_gateway")
 
-COMFYUI = "comfyui_auto"
+
+# -- ComfyUI ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("method", "status"), [(b"GET", 301), (b"HEAD", 301), (b"POST", 308)])
