@@ -22,17 +22,27 @@ LONG = 60
 KEY = "sesame"
 FAILING = "sh -c 'echo cannot open model >&2; exit 3' ${PORT}"
 
+#: Models that die while they load, each asked once, for then they are not started for a while.
+DYING = ("chat", "responses", "messages")
+
 Error = TypeVar("Error", bound=Exception)
 
 
-@pytest.fixture
-async def swapd(tmp_path: Path) -> AsyncIterator[Running]:
+def dying(name: str) -> str:
+    """Return the command of a model that dies when its clients are told of its load already."""
+    return fake(name, "--load", "60", "--exit-after", "0.5", "--last-words", "out of memory")
+
+
+@pytest.fixture(params=[True, False], ids=["fast", "stock"])
+async def swapd(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Running]:
     models: dict[str, str | dict[str, object]] = {
         "alpha": fake("alpha"),
         "narrow": {"cmd": fake("narrow"), "concurrencyLimit": 1},
         "failing": FAILING,
+        **{name: {"cmd": dying(name), "sendLoadingState": True} for name in DYING},
     }
-    config = configuration(models, apiKeys=[KEY], server={"maxBody": 10_000})
+    server = {"maxBody": 10_000, "fastTransport": request.param}
+    config = configuration(models, apiKeys=[KEY], server=server)
     with trio.fail_after(LONG):
         async with run_swapd(tmp_path, config) as running:
             yield running
@@ -173,3 +183,25 @@ async def test_anthropics_client_gets_the_cause_in_a_stream_that_breaks(swapd: R
     broken = await error_of(ask, anthropic.APIStatusError)
     assert broken.type == "api_error"
     assert "its process exited with code" in str(broken)
+
+
+@pytest.mark.parametrize("responses", [False, True])
+async def test_openais_client_gets_the_cause_of_a_load_that_fails_while_it_is_told_of_it(
+    swapd: Running, responses: bool
+) -> None:
+    model = "responses" if responses else "chat"
+    ask = partial(ask_openai, swapd, model, stream=True, responses=responses)
+    failed = await error_of(ask, openai.APIError)
+    assert failed.code == "service_unavailable"
+    assert failed.message.startswith(f"{model} could not be started: exited with code 1")
+    assert failed.message.endswith("out of memory")
+
+
+async def test_anthropics_client_gets_the_cause_of_a_load_that_fails_while_it_is_told_of_it(
+    swapd: Running,
+) -> None:
+    failed = await error_of(
+        partial(ask_anthropic, swapd, "messages", stream=True), anthropic.APIStatusError
+    )
+    assert (failed.status_code, failed.type) == (200, "overloaded_error")
+    assert "messages could not be started: exited with code 1" in str(failed)
