@@ -70,7 +70,7 @@ def pages_views(services: Services) -> Blueprint:
             await render_template(
                 "index.html",
                 version=VERSION,
-                address=request.host_url.rstrip("/"),
+                address=_address(services),
                 models=[_row(model, services) for model in sorted(services.known())],
             )
         )
@@ -88,6 +88,15 @@ def pages_views(services: Services) -> Blueprint:
         return {"build_date": "unknown", "commit": "unknown", "version": VERSION}
 
     return views
+
+
+def _address(services: Services) -> str:
+    """Return where the client finds swapd, by the name that it used.
+
+    Werkzeug's ``host_url`` knows no name with an underscore, as containers have them.
+    """
+    host = request.headers.get("host", "")
+    return f"{request.scheme}://{host}" if host else services.bound.url
 
 
 def _row(model: ModelId, services: Services) -> dict[str, object]:

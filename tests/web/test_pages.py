@@ -79,6 +79,21 @@ async def test_the_page_says_what_runs(path: str) -> None:
         assert text in page
 
 
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        (b"host: my_box.localhost:81\r\n", "http://my_box.localhost:81/v1<"),
+        (b"host: [::1]\r\n", "http://[::1]/v1<"),
+        (b"host: \r\n", "http://127.0.0.1:8080/v1<"),
+        (b"", "http://127.0.0.1:8080/v1<"),
+    ],
+)
+async def test_the_page_names_the_address_by_which_it_was_asked(host: bytes, address: str) -> None:
+    async with floor() as web:
+        reply = await web.ask(b"GET /ui/ HTTP/1.0\r\n" + host + b"\r\n")
+    assert address in reply.body.decode()
+
+
 async def test_the_page_and_its_files_are_swapds_own_and_nobodys_frame() -> None:
     async with floor() as web:
         page = await web.ask(get("/ui/"))
