@@ -25,10 +25,12 @@ from quart_trio import QuartTrio
 from quart_trio.asgi import TrioASGIHTTPConnection, TrioASGIWebsocketConnection
 
 from swapd.web import access_log, limits
-from swapd.web.answer import Answer, Mark, unmarked
+from swapd.web.answer import Answer, Mark, connection_of, unmarked
+from swapd.web.answers import show_bug
 from swapd.web.beside import Beside
 from swapd.web.client import Client, note_departure
 from swapd.web.errors import BUG
+from swapd.web.manner import Manner
 from swapd.web.request_log import outcome, settle
 from swapd.web.target import use_origin_form
 
@@ -81,10 +83,19 @@ class Connection(TrioASGIHTTPConnection):
             else:
                 async with trio.open_nursery() as nursery:
                     await _attend(client, receive, relay, nursery.start_soon)
+        except Exception:
+            if not answer.complete:
+                self._hear_out(client, receive)
+                await _own_up(client)
+            raise
         finally:
             client.close()
-            if answer.connection is not None and client.is_unheard:
-                answer.connection.spawn(_swallow, receive)
+            self._hear_out(client, receive)
+
+    def _hear_out(self, client: Client, receive: ASGIReceiveCallable) -> None:
+        connection = connection_of(self.scope)
+        if connection is not None and client.is_unheard:
+            connection.spawn(_swallow, receive)
 
     async def _serve_by_quart(self, receive: ASGIReceiveCallable, answer: Answer) -> None:
         with trio.CancelScope() as request:
@@ -107,6 +118,12 @@ async def _swallow(receive: ASGIReceiveCallable) -> None:
     with trio.move_on_after(limits.LINGER):
         while (await receive())["type"] != "http.disconnect":
             pass
+
+
+async def _own_up(client: Client) -> None:
+    """Tell ``client`` of a bug, though its request may be cancelled for that."""
+    with trio.move_on_after(limits.LAST_WORDS, shield=True):
+        await show_bug(client, Manner.of(client.scope))
 
 
 async def _attend(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,7 +10,8 @@ import trio
 from hypercorn.typing import HTTPScope
 
 from swapd.web.client import Client
-from tests.web.raw import answering, receive_until, request, rest, serving
+from tests.web.floor import Reply
+from tests.web.raw import answering, receive_until, relaying, request, rest, serving
 
 
 async def test_an_aborted_chunked_answer_has_no_last_chunk() -> None:
@@ -98,6 +100,49 @@ async def test_a_relay_that_fails_before_its_answer_is_an_error_500(
         raise ValueError("a bug")
 
     async with serving(answering(relay)) as served:
-        answer = await served.ask(request("/"))
-    assert answer.startswith(b"HTTP/1.1 500")
+        reply = Reply(await served.ask(request("/", head=b"connection: close\r\n")))
+    assert (reply.status, reply.error["code"]) == (500, "internal_error")
+    assert reply.headers["x-request-id"]
     assert "swapd.http" in {record.name for record in caplog.records}
+
+
+async def fail() -> None:
+    raise ValueError("a bug")
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/v1/chat/completions", b'\n\ndata: {"src":"swapd","error":{"message":"something'),
+        ("/v1/messages", b'\n\nevent: error\ndata: {"type":"error","src":"swapd"'),
+    ],
+)
+async def test_a_relay_beside_which_something_fails_says_so_in_what_it_streams(
+    path: str, told: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        await client.begin(200, [(b"content-type", b"text/event-stream")])
+        await client.write(b"data: {}\n\n")
+        client.beside(fail)
+        await trio.sleep_forever()
+
+    async with serving(relaying({path: relay})) as served:
+        answer = await served.ask(request(path))
+    assert told in answer
+    assert not answer.endswith(b"0\r\n\r\n")
+    assert "a bug" in caplog.text
+
+
+async def test_a_relay_beside_which_something_fails_before_its_answer_is_an_error_500(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        client.beside(fail)
+        await trio.sleep_forever()
+
+    async with serving(relaying({"/v1/messages": relay})) as served:
+        head = b"connection: close\r\n"
+        reply = Reply(await served.ask(request("/v1/messages", head=head)))
+    assert reply.status == 500
+    assert json.loads(reply.body)["error"]["type"] == "api_error"
+    assert "a bug" in caplog.text
