@@ -8,7 +8,7 @@ import pytest
 
 from tests.upstream.asking import OK
 from tests.upstream.scripted import serving
-from tests.web.floor import Floor, Reply, chat, floor
+from tests.web.floor import Floor, Reply, chat, floor, get
 
 MODEL = {
     "useModelName": "org/m",
@@ -102,6 +102,31 @@ async def test_a_peer_gets_its_own_name_and_what_its_filters_leave(
         sent_head, _, sent_body = there.requests.pop().partition(b"\r\n\r\n")
     assert sent_body == sent
     assert b"content-length: %d\r\n" % len(sent) in sent_head + b"\r\n"
+
+
+@pytest.mark.parametrize(
+    ("asked", "first_line", "sent"),
+    [
+        (chat(b'{"model": "any", "n": 1.10}'), b"POST /v1/chat/completions HTTP/1.1",
+         b'{"model": "alias", "n": 1.10}'),
+        (chat(PARTS % b"any", head=BOUNDARY), b"POST /v1/chat/completions HTTP/1.1",
+         PARTS % b"alias"),
+        (chat(PARTS % b"x", head=BOUNDARY, path="/v1/images/edits?a=%20&model=any"),
+         b"POST /v1/images/edits?a=%20&model=alias HTTP/1.1", PARTS % b"alias"),
+        (chat(b"model=any&a=+", head=FORM), b"POST /v1/chat/completions HTTP/1.1",
+         b"model=alias&a=+"),
+        (get("/props?a=+&model=any&b"), b"GET /props?a=+&model=alias&b HTTP/1.1", b""),
+    ],
+)  # fmt: skip
+async def test_what_a_selector_chose_takes_its_place_wherever_it_is_named(
+    asked: bytes, first_line: bytes, sent: bytes
+) -> None:
+    selectors = {"any": {"strategy": "pin", "targets": ["alias"]}}
+    async with floor(selectors=selectors) as web:
+        web.upstream.then(web.upstream.answer(OK))
+        assert (await web.ask(asked)).status == 200
+        head, _, body = web.upstream.requests.pop().partition(b"\r\n\r\n")
+    assert (head.partition(b"\r\n")[0], body) == (first_line, sent)
 
 
 @pytest.mark.parametrize("name", ["far/org/x", "any"])

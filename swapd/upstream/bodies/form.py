@@ -13,8 +13,9 @@ from swapd.upstream.bodies.body import Edit, Whole
 #: The most that is read as a form, for nothing else can be done meanwhile.
 MAX_FORM_BYTES = 1024 * 1024 * 1024
 
-#: How many fields one may have, and how much one that is asked for.
+#: How many fields one may have, how many of those that are asked for, and how much each of these.
 _MOST_FIELDS = 10_000
+_MOST_NAMED = 100
 _HELD_BYTES = 64 * 1024
 
 #: The most that a character of a name comes to.
@@ -44,6 +45,7 @@ def fields_of(form: Whole, *names: str) -> Iterator[Field]:
       MalformedRequest: There are too many fields, or one of those is too long.
     """
     longest = _ENCODED_BYTES * max(map(len, names))
+    left = _MOST_NAMED
     for number, pair in enumerate(_PAIR.finditer(form), start=1):
         if number > _MOST_FIELDS:
             raise MalformedRequest(f"the form has more than {_MOST_FIELDS} fields")
@@ -52,6 +54,9 @@ def fields_of(form: Whole, *names: str) -> Iterator[Field]:
         name, start, end = _text(pair[1]), pair.start(2), pair.end(2)
         if end - start > _HELD_BYTES:
             raise MalformedRequest(f"the form's `{name}` is too long")
+        if not left:
+            raise MalformedRequest(f"the form has more than {_MOST_NAMED} fields like `{name}`")
+        left -= 1
         yield Field(name, _text(pair[2]), start, end)
 
 

@@ -22,6 +22,9 @@ from swapd.upstream.bodies.body import Edit
 _HELD_BYTES = 64 * 1024
 _MOST_PARTS = 10_000
 
+#: How often fields that are asked for may come; their values are held together.
+_MOST_NAMED = 100
+
 #: What may follow a boundary in its line: two dashes at the last one, spaces, and nothing else.
 _TO_END_OF_LINE = re.compile(rb"(--)?[ \t]*\r?\n")
 _TO_END_OF_BODY = re.compile(rb"(--)?[ \t]*\r?\Z")
@@ -140,6 +143,8 @@ class Scanner:
             value = self._buffer[self._start : line.content_end].decode()
         except UnicodeDecodeError:
             raise MalformedRequest(f"`{self._name}` is not valid UTF-8") from None
+        if len(self.fields) == _MOST_NAMED:
+            raise _malformed(f"it has more than {_MOST_NAMED} fields like `{self._name}`")
         start, end = self._offset + self._start, self._offset + line.content_end
         self.fields.append(Field(self._name, value, start, end, self._size))
         return self._pass(line)

@@ -166,12 +166,19 @@ def test_lines_may_end_with_a_bare_line_feed() -> None:
         (Part(b"", b"x").written(), "it ends without its last boundary"),
         (Part(b"", b"x").written() + b"--" + BOUNDARY, "it ends without its last boundary"),
         (Part(b"", b"").written() * 10_001, "it has more than 10000 parts"),
+        (STREAM.written() * 102, "it has more than 100 fields like `stream`"),
     ],
 )
 def test_what_is_no_multipart_is_refused(body: bytes, why: str) -> None:
     with pytest.raises(MalformedRequest) as refusal:
         scanned(body)
     assert str(refusal.value) == f"the body is not valid multipart/form-data: {why}"
+
+
+def test_so_many_fields_may_be_held_and_no_more() -> None:
+    models = [Part(WAYS_TO_SAY_MODEL[0], b"m"), STREAM] * 50
+    body = b"".join(part.written() for part in models) + b"--" + BOUNDARY + b"--"
+    assert len(scanned(body)) == 100
 
 
 def test_a_model_that_is_no_text_is_refused() -> None:
