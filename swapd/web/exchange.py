@@ -76,6 +76,8 @@ class Exchange:
         self._put = put
         #: Ends whoever serves it.
         self.ended_by: trio.CancelScope | None = None
+        #: What ASGI says of the request, as long as it is served.
+        self.scope: HTTPScope | None = None
         #: Of the task that serves it.
         self.blocks: Lasting | None = None
         self._listener: Listener | None = None

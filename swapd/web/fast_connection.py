@@ -19,7 +19,7 @@ from hypercorn.protocol import ProtocolWrapper
 from hypercorn.trio.task_group import _handle
 from hypercorn.trio.tcp_server import MAX_RECV
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import AppWrapper, LifespanState
+from hypercorn.typing import AppWrapper, HTTPScope, LifespanState
 
 from swapd.cuttable import Lasting
 from swapd.web.attendant import Attendant
@@ -88,14 +88,8 @@ class FastConnection(LiveConnection):
         """Have ``exchange`` served."""
         self.busy = True
         self.note_owed()  # its reader may go on waiting, or wait for nothing now
-        self._attendant.take(partial(self._serve, exchange, head))
-
-    async def _serve(
-        self, exchange: Exchange, head: PlainHead, request: trio.CancelScope, blocks: Lasting
-    ) -> None:
-        exchange.ended_by, exchange.blocks = request, blocks
         chosen = self._chosen
-        scope = scope_of(
+        exchange.scope = scope_of(
             exchange,
             head,
             is_tls=chosen.ssl,
@@ -103,9 +97,18 @@ class FastConnection(LiveConnection):
             server=chosen.server,
             state=chosen.state,
         )
+        self._attendant.take(partial(self._serve, exchange, exchange.scope))
+
+    async def _serve(
+        self, exchange: Exchange, scope: HTTPScope, request: trio.CancelScope, blocks: Lasting
+    ) -> None:
+        exchange.ended_by, exchange.blocks = request, blocks
         to_thread, from_thread = trio.to_thread.run_sync, trio.from_thread.run
         app, config, receive, send = self.app, self.config, exchange.receive, exchange.send
-        await _handle(app, config, scope, receive, send, to_thread, from_thread)
+        try:
+            await _handle(app, config, scope, receive, send, to_thread, from_thread)
+        finally:
+            exchange.scope = None  # which knows the exchange
 
     def is_idle(self) -> bool:
         """Note that nothing is served any more; tell whether another request may come."""

@@ -35,9 +35,10 @@ from hypercorn.protocol.ws_stream import WSStream
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.typing import H11SendableEvent
 
-from swapd.web.errors import LATE, Problem, answer_of, unreadable
+from swapd.web.errors import LATE, Problem, unreadable
 from swapd.web.heads import StrictConnection, joined
 from swapd.web.request_log import blame, note
+from swapd.web.unasked import last_answer
 from swapd.web.websocket_stream import WebsocketStream
 
 #: What comes then is nothing that is answered: after an error, or after the last request.
@@ -134,11 +135,12 @@ class Http1Protocol(H11Protocol):
 
     async def _send_error_response(self, status_code: int) -> None:
         problem = self._problem(status_code)
-        if isinstance(self.stream, HTTPStream):  # the line about that request tells it
-            blame(self.stream.scope, problem.kind.status, problem.message)
+        scope = self.stream.scope if isinstance(self.stream, HTTPStream) else None
+        if scope is not None:  # the line about that request tells it
+            blame(scope, problem.kind.status, problem.message)
         else:
             note("unreadable request", problem.kind.status, problem.message)
-        headers, body = answer_of(problem)
+        headers, body = last_answer(problem, scope)
         head = h11.Response(status_code=problem.kind.status, headers=headers)
         events = (head, h11.Data(data=body), h11.EndOfMessage())
         # In one piece: whoever serves the request may be about to begin its own answer.

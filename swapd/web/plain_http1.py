@@ -108,6 +108,8 @@ class PlainHttp1:
 
     def let_go(self) -> None:
         """Let go of what was served: the connection is over."""
+        if self._exchange is not None:
+            self._exchange.scope = None
         self._exchange = self._h11 = None
 
     async def _take(self, data: bytes) -> None:
@@ -153,7 +155,8 @@ class PlainHttp1:
         if exchange is not None:
             exchange.leave(None if exchange.is_answered else problem)
             if not exchange.is_answered:
-                await self._line.put(unasked(problem))
+                await self._line.put(unasked(problem, exchange.scope))
+            exchange.scope = None
         await self._line.close()
 
     async def is_over(self, exchange: Exchange, *, may_go_on: bool) -> None:

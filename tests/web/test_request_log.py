@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 
@@ -173,6 +174,20 @@ async def test_an_upload_that_breaks_on_its_way_to_a_view_is_told_as_what_it_is(
         reply = Reply(await rest(client))
     assert reply.status == 400
     assert ends(log) == ["PUT /api/profiles/active: 400, the body of the request broke off"]
+
+
+@pytest.mark.parametrize("framing", [b"content-length: 9", b"transfer-encoding: chunked"])
+async def test_who_breaks_off_its_request_is_told_so_in_its_own_shape_and_under_its_id(
+    framing: bytes,
+) -> None:
+    head = framing + b"\r\nx-request-id: r-7\r\n"
+    async with floor() as web, await web.served.connect() as client:
+        await client.send_all(request("/v1/messages", head=head, method=b"POST") + b"x\r\n")
+        await client.send_eof()
+        reply = Reply(await rest(client))
+    assert (reply.status, reply.headers["x-request-id"]) == (400, "r-7")
+    assert reply.headers["connection"] == "close"
+    assert json.loads(reply.body)["type"] == "error"
 
 
 async def test_a_body_that_does_not_come_is_told_as_too_late(
