@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from swapd.config.profiles import Profile
 from swapd.errors import UnknownModel, UnknownProfile
+from swapd.policy.naming import LONGEST_NAME
 
 
 class Profiles:
@@ -39,7 +40,7 @@ class Profiles:
           UnknownProfile: There is no such profile; the active one stays so.
         """
         if name and name not in self._profiles:
-            raise UnknownProfile(f'profile "{name}" not found')
+            raise UnknownProfile(f'profile "{_shown(name)}" not found')
         self.active = name or None
 
     @property
@@ -63,3 +64,9 @@ class Profiles:
         if not (target := self.pins.get(name)):
             return ""
         return f"; to requests alone it means {target!r}, by the active profile {self.active!r}"
+
+
+def _shown(name: str) -> str:
+    """Return ``name``, whatever a client has sent as one, so that it fits into a line."""
+    cut = "…" if len(name) > LONGEST_NAME else ""
+    return repr(name[:LONGEST_NAME])[1:-1] + cut

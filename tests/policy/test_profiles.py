@@ -55,6 +55,16 @@ def test_to_activate_an_unknown_one_changes_nothing() -> None:
     assert profiles.active == "coding"
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("x" * 100_000, f"{'x' * 200}…"), ("a\n\x1b[31m\u202e", r"a\n\x1b[31m\u202e"), ("é b", "é b")],
+)
+def test_what_a_client_calls_a_profile_fits_into_a_line(name: str, shown: str) -> None:
+    with pytest.raises(UnknownProfile) as unknown:
+        Profiles(BOTH).activate(name)
+    assert str(unknown.value) == f'profile "{shown}" not found'
+
+
 def test_a_new_configuration_keeps_the_active_one_if_it_has_it() -> None:
     profiles = Profiles(BOTH)
     profiles.activate("coding")
