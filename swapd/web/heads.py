@@ -32,6 +32,9 @@ _BARE_LF = re.compile(rb"(?<!\r)\n")
 _FOLDED = re.compile(rb"\n[ \t]")
 _LENGTH = re.compile(rb"\ncontent-length:([^\n]*)", re.IGNORECASE)
 
+#: How a request begins whose address somebody typed as it is spoken.
+_OTHER_LETTERS = re.compile(rb"[A-Z]+ /[!-~]*[\x80-\xff]")
+
 _TOO_LARGE = Problem(
     f"the head of the request is larger than {limits.HEAD_BYTES} bytes", HEAD_TOO_LARGE
 )
@@ -45,6 +48,9 @@ _FOLDED_LINE = Problem("a header field of the request goes on in a second line",
 _TWO_FRAMINGS = Problem("the request has both Content-Length and Transfer-Encoding", NOT_HTTP)
 _TWO_LENGTHS = Problem("the request has more than one Content-Length", NOT_HTTP)
 _OLD_CHUNKED = Problem("Transfer-Encoding does not exist in HTTP/1.0", NOT_HTTP)
+_BARE_LETTERS = Problem(
+    "the address holds letters that must be percent-encoded: as %C3%BC for ü", NOT_HTTP
+)
 _NO_HOST = Problem("the request has no Host, which HTTP/1.1 demands", NOT_HTTP)
 _TWO_HOSTS = Problem("the request has more than one Host", NOT_HTTP)
 _BROKEN_CHUNK = Problem("the body of the request does not keep to chunked coding", NOT_HTTP)
@@ -117,7 +123,9 @@ class StrictConnection(h11.Connection):
             return CUT
         if head is None:
             return _BROKEN_CHUNK if self._is_chunked else None
-        return WANTS_PLAIN if head.startswith(_TLS) else _FAULTS.get(str(error))
+        if head.startswith(_TLS):
+            return WANTS_PLAIN
+        return _BARE_LETTERS if _OTHER_LETTERS.match(head) else _FAULTS.get(str(error))
 
     def _taken_of(self, received: bytes) -> bytes:
         return received[: len(received) - len(self.trailing_data[0])]

@@ -146,6 +146,9 @@ async def test_what_can_be_read_in_two_ways_is_refused_with_all_behind_it(
 #: What a client hears that has done the same wrong.
 TOLD = {
     b"GET / HTTP/1.1\r\n\r\n": "the request has no Host, which HTTP/1.1 demands",
+    "GET /props?model=größe HTTP/1.1\r\nhost: localhost\r\n\r\n".encode(): (
+        "the address holds letters that must be percent-encoded: as %C3%BC for ü"
+    ),
     REFUSED["two hosts"]: "the request has more than one Host",
     REFUSED["no chunk"]: "the body of the request does not keep to chunked coding",
     chunked(b"0\r\n\r\n") + b"nonsense\r\n\r\n": "the request is not valid HTTP",
