@@ -26,7 +26,9 @@ from swapd.web.errors import (
 _TLS = b"\x16\x03"
 
 #: Fields whose values are lists, which may be written in several of them.
-_LISTS = (b"connection", b"sec-websocket-protocol", b"sec-websocket-extensions")
+_LISTS = (b"connection", b"upgrade", b"sec-websocket-protocol", b"sec-websocket-extensions")
+
+_WEBSOCKET = b"websocket"
 
 _BARE_LF = re.compile(rb"(?<!\r)\n")
 _FOLDED = re.compile(rb"\n[ \t]")
@@ -174,13 +176,19 @@ def _fault_of(request: h11.Request) -> Problem | None:
 
 
 def joined(request: h11.Request) -> h11.Request:
-    """Return ``request`` with each list that opens a websocket in one field."""
+    """Return ``request`` with each list that opens a websocket in one field.
+
+    Of what a client would speak instead of HTTP only the websocket is left, if it is among that.
+    """
     lists: dict[bytes, list[bytes]] = {name: [] for name in _LISTS}
     for name, value in request.headers:
         if name in lists:
             lists[name].append(value)
-    if all(len(values) < 2 for values in lists.values()):
+    spoken = [part.strip().lower() for part in b",".join(lists[b"upgrade"]).split(b",")]
+    if all(len(values) < 2 for values in lists.values()) and len(spoken) < 2:
         return request
+    if _WEBSOCKET in spoken:
+        lists[b"upgrade"] = [_WEBSOCKET]
     others = [header for header in request.headers.raw_items() if header[0].lower() not in lists]
     whole = [(name, b", ".join(values)) for name, values in lists.items() if values]
     return h11.Request(

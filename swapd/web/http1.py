@@ -14,7 +14,8 @@ Rule 6: what no websocket may send, or too much, ends its connection.  Hypercorn
     too much, and goes on to keep what comes of it.
 Rule 7: what waits behind the last answer is not waited for.  Hypercorn's reader would wait for the
     moment to read it, which does not come, and hold the connection and the end of the server.
-Rule 8: a list that a client writes in several fields is one list to what opens a websocket.
+Rule 8: a list that a client writes in several fields is one list to what opens a websocket;
+    that may be one of several protocols which it would speak.
 """
 
 from __future__ import annotations

@@ -261,6 +261,26 @@ async def test_lists_of_a_handshake_may_be_in_several_fields() -> None:
     assert offered == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize(
+    ("field", "is_websocket"),
+    [
+        (b"Upgrade: WebSocket", True),
+        (b"upgrade: h2c, websocket", True),
+        (b"upgrade: websocket\r\nupgrade: h2c", True),
+        (b"upgrade: h2c", False),
+        (b"upgrade: websockets", False),
+    ],
+)
+async def test_a_websocket_may_be_one_of_what_a_client_would_speak(
+    field: bytes, is_websocket: bool
+) -> None:
+    asked = OPEN_WEBSOCKET.replace(b"upgrade: websocket", field)
+    async with serving(app_of(Notes().talk)) as served, await served.connect() as client:
+        await client.send_all(asked)
+        status = (await receive_until(client, b"\r\n"))[9:12]
+    assert status == (b"101" if is_websocket else b"404")
+
+
 async def let_pass(seconds: float, clock: MockClock) -> None:
     for _ in range(int(seconds / PING_EVERY)):
         clock.jump(PING_EVERY)
