@@ -100,6 +100,7 @@ def test_what_is_no_origin_stays_as_it_is() -> None:
         ([b""], b""),
         ([b"a,,b", b"c"], b"a, b, c"),
         ([b"x\x80, !#$%&'*+-.^_`|~"], b"!#$%&'*+-.^_`|~"),
+        ([b'a b, a@, (a, a), a/b, a\tb, "a", abcXYZ0129'], b"abcXYZ0129"),
     ],
 )
 def test_a_preflight_may_send_whatever_it_asks_for(asked: list[bytes], allowed: bytes) -> None:
