@@ -1,6 +1,7 @@
 """The way to peers: one pool of connections for each, and what their requests lack and bring.
 
-Rule 1: a peer is a stranger: it is not told who swapd's clients are.
+Rule 1: a peer is a stranger: it is not told who swapd's clients are, nor which page had a browser
+    ask.  Whether that page may was for us to say: to a peer any page is one of another site.
 Rule 2: a peer's key takes the place of whatever the client brought.
 """
 
@@ -19,8 +20,10 @@ from swapd.upstream.websocket import Downstream as Websocket
 from swapd.upstream.websocket import tunnel
 
 #: The host is the peer's own; the others tell who has asked whom, as does all that begins so.
-_NOT_FOR_PEERS = frozenset({b"host", b"forwarded", b"x-real-ip"})
-_FORWARDED = b"x-forwarded-"
+_NOT_FOR_PEERS = frozenset(
+    {b"host", b"forwarded", b"x-real-ip", b"origin", b"referer", b"purpose", b"sec-purpose"}
+)
+_NOT_FOR_PEERS_EITHER = (b"x-forwarded-", b"sec-fetch-")
 
 _KEYS = frozenset({b"authorization", b"x-api-key"})
 
@@ -82,7 +85,7 @@ def _for_peer(headers: Sequence[Header], key: str) -> list[Header]:
     kept = [
         (name, value)
         for name, value in headers
-        if (lower := name.lower()) not in dropped and not lower.startswith(_FORWARDED)
+        if (lower := name.lower()) not in dropped and not lower.startswith(_NOT_FOR_PEERS_EITHER)
     ]
     if key:
         kept += [(b"authorization", b"Bearer " + key.encode()), (b"x-api-key", key.encode())]

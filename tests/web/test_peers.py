@@ -200,3 +200,22 @@ async def test_a_peer_by_https_that_nobody_vouches_for_is_not_asked(authority: A
             reply = await web.ask(chat(ASK))
     assert reply.status == 502
     assert "its certificate" in reply.error["message"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"origin: http://localhost\r\n",
+        b"origin: https://chat.example\r\nsec-fetch-site: cross-site\r\nsec-fetch-mode: cors\r\n",
+        b"referer: https://chat.example/x\r\norigin: https://chat.example\r\n",
+    ],
+)
+async def test_a_page_that_may_ask_us_may_ask_a_peer_that_is_a_swapd_too(said: bytes) -> None:
+    async with floor(name="far", model={}) as back:
+        back.upstream.then(back.upstream.answer(OK))
+        peer = {"proxy": f"http://127.0.0.1:{back.served.port}", "models": ["far"]}
+        cors = {"origins": ["https://chat.example"]}
+        async with floor(peers={"p": peer}, cors=cors) as front:
+            reply = await front.ask(chat(ASK, head=said))
+    assert (reply.status, reply.body) == (200, b"ok")
+    assert b"origin" not in back.upstream.requests[0].lower()
