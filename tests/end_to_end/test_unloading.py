@@ -115,7 +115,7 @@ async def test_all_models_are_unloaded_at_once(
 async def test_a_running_answer_is_cut_unless_it_is_to_be_drained(
     tmp_path: Path, query: str, is_whole: bool
 ) -> None:
-    slow = {"chunks": 40, "interval": 0.02}
+    slow = {"chunks": 100 if is_whole else 100_000, "interval": 0.01}
     async with running(tmp_path) as swapd, swapd.open_chat("a", fake=slow) as stream:
         told = await first_word(stream)
         answer = await swapd.ask("POST", f"/api/models/unload/a{query}")
