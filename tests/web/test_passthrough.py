@@ -111,6 +111,20 @@ async def test_a_model_itself_is_a_folder(
     assert web.upstream.connections == 0
 
 
+async def test_a_name_that_a_profile_pins_is_a_folder_of_its_own() -> None:
+    """What it leads to may change, and who keeps the answer must not be led past the pin."""
+    pins = {"coding": {"pins": {"gpt": "m"}}}
+    async with floor(profiles=pins) as web:
+        body = b'{"name": "coding"}'
+        head = b"content-length: %d\r\n" % len(body)
+        assert (await web.ask(get("/api/profiles/active", head=head, method=b"PUT") + body)).status
+        reply = await web.ask(get("/upstream/gpt?x=1"))
+        assert (reply.status, reply.headers["location"]) == (301, "/upstream/gpt/?x=1")
+        web.upstream.then(web.upstream.answer(OK))
+        assert (await web.ask(get("/upstream/gpt/a%2Fb"))).body == b"ok"
+    assert web.upstream.requests[0].startswith(b"GET /a%2Fb HTTP/1.1\r\n")
+
+
 @pytest.mark.parametrize(
     ("path", "code", "message"),
     [
