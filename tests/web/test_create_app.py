@@ -7,6 +7,8 @@ from contextlib import suppress
 import pytest
 import trio
 
+from swapd.web.create_app import create_app
+from swapd.web.target import has_false_slash
 from tests.web.floor import Reply, floor, get
 from tests.web.raw import OPEN_WEBSOCKET, receive_until
 
@@ -51,6 +53,14 @@ async def test_a_refused_method_is_told_with_the_allowed_ones() -> None:
     async with floor() as web:
         reply = await web.ask(get("/unload", method=b"PUT"))
     assert reply.headers["allow"] == "GET, HEAD, OPTIONS"
+
+
+async def test_a_route_that_takes_a_name_takes_its_slashes_encoded_too() -> None:
+    async with floor() as web:
+        rules = [rule.rule for rule in create_app(web.services).url_map.iter_rules()]
+    named = [rule.partition("<")[0] for rule in rules if "<path:" in rule]
+    assert len(named) > 2
+    assert not [start for start in named if has_false_slash(f"{start}a%2Fb".encode())]
 
 
 async def test_a_websocket_needs_a_key_too() -> None:
