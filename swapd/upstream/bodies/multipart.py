@@ -22,6 +22,9 @@ from swapd.upstream.bodies.body import Edit
 _HELD_BYTES = 64 * 1024
 _MOST_PARTS = 10_000
 
+#: What the headers of a part may say: to read many parameters takes the square of their number.
+_MOST_PARAMETERS = 1000
+
 #: How often fields that are asked for may come; their values are held together.
 _MOST_NAMED = 100
 
@@ -212,6 +215,8 @@ class Scanner:
         """Note what ``headers`` say of their part; tell whether it is a field to be read."""
         if not any(name.encode() in headers for name in self._names):
             return False
+        if headers.count(b";") > _MOST_PARAMETERS:
+            raise _malformed(f"a part's headers have more than {_MOST_PARAMETERS} parameters")
         message = BytesHeaderParser().parsebytes(headers)
         of_disposition = partial(message.get_param, header="content-disposition")
         self._name = collapse_rfc2231_value(of_disposition("name") or "")

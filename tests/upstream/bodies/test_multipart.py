@@ -175,6 +175,17 @@ def test_what_is_no_multipart_is_refused(body: bytes, why: str) -> None:
     assert str(refusal.value) == f"the body is not valid multipart/form-data: {why}"
 
 
+@pytest.mark.parametrize("size", [1000, 1001])
+def test_headers_of_a_part_that_take_long_to_read_are_refused(size: int) -> None:
+    headers = DISPOSITION.replace(b";", b";" * size) + b'name="model"\r\n'
+    body = Part(headers, b"m").written() + b"--" + BOUNDARY + b"--"
+    if size <= 1000:
+        assert [field.value for field in scanned(body)] == ["m"]
+    else:
+        with pytest.raises(MalformedRequest, match="headers have more than 1000 parameters"):
+            scanned(body)
+
+
 def test_so_many_fields_may_be_held_and_no_more() -> None:
     models = [Part(WAYS_TO_SAY_MODEL[0], b"m"), STREAM] * 50
     body = b"".join(part.written() for part in models) + b"--" + BOUNDARY + b"--"
