@@ -17,6 +17,7 @@ from typing import Protocol, cast
 import h11
 import trio
 from trio_websocket import CloseReason, ConnectionClosed, WebSocketConnection, wrap_client_stream
+from wsproto.connection import ConnectionState
 from wsproto.frame_protocol import CloseReason as Code
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
@@ -185,15 +186,20 @@ class _Tunnel:
                 message = await connection.get_message()
             except ConnectionClosed as closed:
                 if not self._has_client_left:
-                    self._hear_leave(closed.reason)
+                    # As long as it is open, that is the word of the parser, and not the server's.
+                    is_fault = connection._wsproto.state is ConnectionState.OPEN
+                    self._hear_leave(closed.reason, is_fault=is_fault)
                 return
             await self._downstream.send(message)
 
-    def _hear_leave(self, reason: CloseReason | None) -> None:
-        """Note how the server has left."""
+    def _hear_leave(self, reason: CloseReason | None, *, is_fault: bool) -> None:
+        """Note how the server has left, or why it is left."""
         farewell = Farewell(reason.code, reason.reason or "") if reason else _ABNORMAL
         if farewell.is_abnormal:
             self.failure = UpstreamFailed("the server broke the websocket off")
+        elif is_fault:
+            what = f"the server broke the rules of websockets: {farewell.reason}"
+            self.failure = UpstreamFailed(what)
         else:
             self.farewell = farewell
         self._is_over.cancel(reason="the server has left")

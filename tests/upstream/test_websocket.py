@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+import trio
 from trio.testing import wait_all_tasks_blocked
 from trio_websocket import WebSocketConnection
 
@@ -108,16 +110,45 @@ async def test_a_message_that_is_too_large_ends_the_websocket() -> None:
     assert (client.closed.code, server.farewells[0][0]) == (1009, 1009)
 
 
-async def test_what_breaks_the_rules_of_websockets_ends_it_with_a_code() -> None:
+@pytest.mark.parametrize(
+    ("sent", "how"),
+    [
+        (b"\xff\xff\xff\xff", "Invalid opcode 0xf"),
+        (b"\x81\x82\0\0\0\0hi", "masked frame"),
+        (b"\xc1\x02hi", "Reserved bit set"),
+        (b"\x09\x00", "fragment control frame"),
+        (b"\x89\x7e\x00\x7e" + bytes(126), "payload len > 125"),
+        (b"\x00\x01x", "unexpected CONTINUATION"),
+        (b"\x01\x01a\x81\x01b", "expected CONTINUATION"),
+        (b"\x01\x01\xe2\x80\x01x", "can't decode"),
+        (b"\x88\x01\x03", "1 byte payload"),
+        (b"\x88\x02\x03\xe7", "invalid code"),
+        (b"\x88\x02\x03\xed", "local-only reason"),
+        (b"\x88\x02\x07\xd0", "reserved code"),
+        (b"\x88\x03\x03\xe8\xff", "Error decoding CLOSE reason"),
+    ],
+)
+async def test_a_server_that_breaks_the_rules_of_websockets_has_failed(
+    sent: bytes, how: str
+) -> None:
     async def lawless(connection: Connection) -> None:
         await accept(connection)
-        await connection.send(b"\xff\xff\xff\xff")
+        await connection.send(b"\x81\x04good" + sent + b"\x81\x04late")
         await connection.left()
 
-    async with serving(lawless) as server, tunnelled(server.url) as client:
+    wrong = f"the server broke the rules of websockets: .*{re.escape(how)}"
+    failed = pytest.RaisesExc(UpstreamFailed, match=wrong)
+    with pytest.RaisesGroup(failed, flatten_subgroups=True):
+        async with serving(lawless) as server, tunnelled(server.url) as client:
+            assert await client.hear() == "good"
+            await trio.sleep_forever()
+
+
+@pytest.mark.parametrize("code", [1002, 1007])
+async def test_a_server_may_say_that_the_client_broke_the_rules(code: int) -> None:
+    async with websockets(leaving(code, "you did")) as server, tunnelled(server.url) as client:
         pass
-    assert client.closed is not None
-    assert client.closed.code == 1002
+    assert client.closed == Farewell(code, "you did")
 
 
 async def test_a_websocket_goes_over_tls(authority: Authority) -> None:
