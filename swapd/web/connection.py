@@ -157,11 +157,13 @@ class WebsocketConnection(TrioASGIWebsocketConnection):
 
     async def __call__(self, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
         """Serve the websocket."""
-        began, status = access_log.begin(), 0
+        began, status, size = access_log.begin(), 0, 0
 
         async def send_and_note(message: ASGISendEvent) -> None:
-            nonlocal status
+            nonlocal status, size
             status = status or _status_of(message)
+            if message["type"] == "websocket.http.response.body":
+                size += len(message["body"])
             await send(message)
 
         try:
@@ -174,7 +176,7 @@ class WebsocketConnection(TrioASGIWebsocketConnection):
                 self.scope,
                 began=began,
                 status=status,
-                size=0,
+                size=size,
                 complete=status > 0,
                 say=self.app.say,
             )

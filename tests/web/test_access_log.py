@@ -145,6 +145,17 @@ async def test_a_websocket_is_one_line_at_its_end(log: pytest.LogCaptureFixture)
     assert any('"GET /api/lifecycle HTTP/1.1" 101 0 ' in message for message in log.messages)
 
 
+@pytest.mark.parametrize("path", ["/upstream/nothing/ws", "/nowhere"])
+async def test_the_line_of_a_websocket_that_is_refused_has_the_size_of_the_answer(
+    path: str, log: pytest.LogCaptureFixture
+) -> None:
+    async with floor() as web:
+        answer = await web.served.ask(OPEN_WEBSOCKET.replace(b"/ws", path.encode()))
+    size = len(answer.partition(b"\r\n\r\n")[2])
+    assert size > 0
+    assert f'"GET {path} HTTP/1.1" 404 {size} ' in log.messages[-1]
+
+
 async def test_an_error_of_swapds_own_names_the_request_to_its_client(
     log: pytest.LogCaptureFixture,
 ) -> None:
