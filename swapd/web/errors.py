@@ -166,8 +166,16 @@ def envelope(message: str, kind: Kind) -> bytes:
 
     ``src`` tells swapd's own errors from those that a model's server sent.
     """
-    error = {"message": message, "type": kind.type, "param": None, "code": kind.code}
-    return msgspec.json.encode({"src": "swapd", "error": error})
+    return msgspec.json.encode({"src": "swapd", "error": _told(message, kind)})
+
+
+def event_data(message: str, kind: Kind) -> bytes:
+    """Return the same for an event: ``error`` comes first, by which some clients know it."""
+    return msgspec.json.encode({"error": _told(message, kind), "src": "swapd"})
+
+
+def _told(message: str, kind: Kind) -> dict[str, str | None]:
+    return {"message": message, "type": kind.type, "param": None, "code": kind.code}
 
 
 def answer_of(problem: Problem) -> tuple[list[Header], bytes]:

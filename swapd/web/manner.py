@@ -16,7 +16,7 @@ import msgspec
 from hypercorn.typing import HTTPScope, WebsocketScope
 
 from swapd.ids import Header
-from swapd.web.errors import Problem, envelope
+from swapd.web.errors import Problem, envelope, event_data
 
 
 class Api(Enum):
@@ -88,7 +88,7 @@ class Manner:
         """
         match self.api:
             case Api.OPENAI:
-                return b"\n\ndata: " + envelope(problem.message, problem.kind) + b"\n\n"
+                return b"\n\ndata: " + event_data(problem.message, problem.kind) + b"\n\n"
             case Api.ANTHROPIC:
                 return b"\n\nevent: error\ndata: " + _anthropic(problem) + b"\n\n"
             case Api.RESPONSES:

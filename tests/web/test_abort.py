@@ -113,7 +113,7 @@ async def fail() -> None:
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("/v1/chat/completions", b'\n\ndata: {"src":"swapd","error":{"message":"something'),
+        ("/v1/chat/completions", b'\n\ndata: {"error":{"message":"something'),
         ("/v1/messages", b'\n\nevent: error\ndata: {"type":"error","src":"swapd"'),
     ],
 )
