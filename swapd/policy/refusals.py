@@ -26,7 +26,7 @@ def at_its_limit(model: ModelId) -> Refusal:
 
 def queue_is_full(load_seconds: float) -> Refusal:
     """Say that too many wait, for models whose loads take so long together."""
-    return unavailable("the queue is full", load_seconds)
+    return unavailable("the queue is full: as many wait as maxQueue allows", load_seconds)
 
 
 def did_not_start(model: ModelId, error: str, delay: float, *, timed_out: bool) -> Refusal:

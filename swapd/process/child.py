@@ -135,7 +135,7 @@ async def run_server(
     except LaunchFailed as failure:
         return str(failure)
     if process is None:
-        return f"not ready within {spec.start_timeout:g} s: it could not even be launched"
+        return f"{_too_slow(spec)}: it could not even be launched"
     async with process.output:
         run = _Run(spec, guardian, witness, process)
         return await run.to_its_end(probe, deadline, hurry)
@@ -193,8 +193,9 @@ class _Run:
             if self._code is not None:
                 return f"{self._ending(self._code)} before it was ready", Reason.START_FAILED
             if not ready:
-                limit = f"not ready within {self._spec.start_timeout:g} s"
-                why = f"{limit}: last answer of the health check: {self._last_answer}"
+                why = (
+                    f"{_too_slow(self._spec)}: last answer of the health check: {self._last_answer}"
+                )
                 return why, Reason.START_FAILED
         self._witness.ready()
         hung = await self._before_it_exits(partial(wait_until_hung, self._spec.liveness))
@@ -292,6 +293,10 @@ class _Run:
     def _note(self, text: str) -> None:
         """Put a line of swapd's own between the server's."""
         self._witness.output(f"swapd: {text}; sending SIGTERM instead\n".encode())
+
+
+def _too_slow(spec: ServerSpec) -> str:
+    return f"not ready within {spec.start_timeout:g} s (healthCheckTimeout)"
 
 
 def describe_exit(code: int) -> str:

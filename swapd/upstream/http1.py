@@ -195,7 +195,8 @@ class Pool:
         with trio.move_on_after(limit) as patience:
             await receive_head(message, wire)
         if patience.cancelled_caught:
-            raise UpstreamTooSlow(f"the server did not begin to answer within {limit} s")
+            what = f"the server did not begin to answer within {limit} s"
+            raise UpstreamTooSlow(f"{what} (timeouts.responseHeader)")
 
 
 async def receive_head(message: Message, wire: Wire) -> None:

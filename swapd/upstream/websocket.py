@@ -160,7 +160,7 @@ class _Tunnel:
                 shaking.cancel_scope.cancel(reason="hands are shaken")
         if waiting.cancelled_caught:
             self.failure = UpstreamTooSlow(
-                f"the server did not begin to answer within {patience} s"
+                f"the server did not begin to answer within {patience} s (timeouts.responseHeader)"
             )
         elif connection is None and self._line.answer is None:
             self.failure = UpstreamFailed("the connection broke amid the handshake")

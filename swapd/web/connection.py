@@ -86,7 +86,7 @@ class Connection(TrioASGIHTTPConnection):
         except Exception:
             if not answer.complete:
                 self._hear_out(client, receive)
-                await _own_up(client)
+                await _own_up(client)  # noqa: ASYNC120  it is shielded
             raise
         finally:
             client.close()

@@ -236,7 +236,10 @@ async def test_a_peer_that_does_not_begin_to_answer_in_time_is_a_504(tmp_path: P
         answer = await swapd.chat("slow", fake={"hang": True})
         await swapd.until_upstream("c", "in_flight", 0)
     assert answer.status == 504
-    assert answer.error == "peer slow: the server did not begin to answer within 1 s"
+    assert (
+        answer.error
+        == "peer slow: the server did not begin to answer within 1 s (timeouts.responseHeader)"
+    )
 
 
 async def test_a_peer_that_breaks_off_amid_a_stream_is_told_in_one_more_event(

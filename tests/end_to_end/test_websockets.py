@@ -208,5 +208,8 @@ async def test_new_timeouts_hold_at_once(tmp_path: Path) -> None:
         await swapd.until_said("configuration reloaded")
         answer = await swapd.chat("a", fake={"hang": True})
         assert answer.status == 504
-        assert answer.error == "a: the server did not begin to answer within 1 s"
+        assert (
+            answer.error
+            == "a: the server did not begin to answer within 1 s (timeouts.responseHeader)"
+        )
         assert (await swapd.chat("a")).status == 200

@@ -183,7 +183,7 @@ def test_what_time_alone_does_is_not_done_for_the_request() -> None:
 
 def test_a_full_queue_refuses() -> None:
     known = after(*A_SERVES, *(RequestArrived(ticket, B) for ticket in (T2, T3, T4)))
-    assert outlook(known, B, 0.0).refusal == "the queue is full"
+    assert outlook(known, B, 0.0).refusal == "the queue is full: as many wait as maxQueue allows"
 
 
 def test_asking_changes_nothing() -> None:

@@ -111,7 +111,7 @@ def test_whoever_is_refused_is_counted_with_the_words() -> None:
     assert report.refusals == {"a is at its concurrencyLimit": 2}
     full = play(*(Request(0, B, 1) for _ in range(3)), max_queue=2)
     assert (full.overall.served, full.overall.refused) == (2, 1)
-    assert full.refusals == {"the queue is full": 1}
+    assert full.refusals == {"the queue is full: as many wait as maxQueue allows": 1}
 
 
 def test_an_idle_model_is_unloaded_by_its_ttl() -> None:

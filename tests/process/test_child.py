@@ -104,7 +104,8 @@ async def test_a_start_that_takes_too_long_is_stopped_and_says_what_was_seen(
     process = stage.process(after_term=2)
     began = trio.current_time()
     why = await stage.live(process, probe=answering("status 503"))
-    assert why == "not ready within 120 s: last answer of the health check: status 503"
+    limit = "not ready within 120 s (healthCheckTimeout)"
+    assert why == f"{limit}: last answer of the health check: status 503"
     assert stage.diary.events[1:] == [
         (began + 120, f"failing (start_failed): {why}"),
         (began + 122, "exited -15"),
@@ -121,7 +122,7 @@ async def test_the_time_to_start_includes_the_launch(
 
 async def test_a_launch_that_hangs_is_given_up(stage: Stage, autojump_clock: MockClock) -> None:
     why = await stage.live(delay=1000)
-    assert why == "not ready within 120 s: it could not even be launched"
+    assert why == "not ready within 120 s (healthCheckTimeout): it could not even be launched"
 
 
 async def test_a_stop_during_the_stop_of_a_failed_start_sends_no_second_sigterm(

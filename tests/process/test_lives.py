@@ -250,7 +250,8 @@ async def test_a_start_that_takes_too_long_leaves_nothing(life: Life) -> None:
 
     life.begin(ServerSpec(python(HAS_CHILD + WAITS), ENV, start_timeout=0.5), probe=unwell)
     why = await life.end()
-    assert why == "not ready within 0.5 s: last answer of the health check: status 503"
+    limit = "not ready within 0.5 s (healthCheckTimeout)"
+    assert why == f"{limit}: last answer of the health check: status 503"
     assert life.witness.story[1:] == [f"failing (start_failed): {why}", "exited -15"]
     assert offspring_of(life)
     assert not any(map(is_alive, offspring_of(life)))

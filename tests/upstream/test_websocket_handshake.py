@@ -197,5 +197,5 @@ async def test_a_server_that_does_not_answer_the_handshake_in_time_is_given_up(
         await wait_all_tasks_blocked(0.05)
         mock_clock.jump(60)
     assert [str(failure) for failure in failures] == [
-        "the server did not begin to answer within 60 s"
+        "the server did not begin to answer within 60 s (timeouts.responseHeader)"
     ]

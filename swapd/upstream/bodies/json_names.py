@@ -57,7 +57,7 @@ def named_in(body: Whole) -> tuple[str, bool]:
         raise BodyTooLarge(f"a JSON body may have {MAX_JSON_BYTES} bytes at most")
     model, stream = _named(body)
     if model is None:
-        raise NoModelNamed("the request names no model")
+        raise NoModelNamed("the request names no model: its JSON has no `model`")
     return _model_of(model), stream is not None and _is_true(stream)
 
 

@@ -108,7 +108,7 @@ async def test_who_does_not_speak_of_a_stream_wants_none(
         ("GET", b"", None, b"", "the request names no model: add ?model=NAME"),
         ("GET", b"model=", JSON, b'{"model": "m"}', "the request names no model: add ?model=NAME"),
         ("POST", b"", None, b"", "the request names no model: its body is empty"),
-        ("POST", b"model=m", JSON, b"{}", "the request names no model"),
+        ("POST", b"model=m", JSON, b"{}", "the request names no model: its JSON has no `model`"),
         ("POST", b"", FORM, b"a=b", "the request names no model: its form has no field `model`"),
         (
             "POST",
