@@ -226,6 +226,16 @@ async def test_compressed_messages_of_any_size_arrive_as_they_were() -> None:
     assert notes.heard == sent
 
 
+async def test_a_message_that_is_not_compressed_as_it_says_ends_the_connection() -> None:
+    notes = Notes()
+    async with serving(app_of(notes.talk)) as served, await open_deflating(served) as client:
+        await client.send_all(b"\xc2\x84" + bytes(4) + b"\xff" * 4)
+        goodbye = await rest(client)
+        await notes.over.wait()
+    assert (goodbye[:1], int.from_bytes(goodbye[2:4])) == (b"\x88", 1007)
+    assert notes.heard == []
+
+
 async def test_a_message_may_inflate_to_what_one_may_have_but_not_beyond(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
