@@ -33,9 +33,13 @@ from swapd.upstream.websocket import tunnel
 #: only a request that has failed anyway; not waiting costs its client the reason.
 OBITUARY = 1.0
 
+#: The same where nothing is known to have failed: an answer has ended that only the end of its
+#: connection ends, which a dying process closes as well.  Servers of today say where answers end.
+LAST_LOOK = 0.1
+
 _log = logging.getLogger("swapd.requests")
 
-_Exchange: TypeAlias = Callable[[Pool], Awaitable[None]]
+_Exchange: TypeAlias = Callable[[Pool, Lease], Awaitable[None]]
 
 
 class Dispatch:
@@ -80,7 +84,7 @@ class Dispatch:
         else:
             await self._ask(
                 target,
-                lambda pool: relay(request, pool, downstream),
+                lambda pool, lease: relay(request, pool, downstream, partial(_check, lease)),
                 around,
                 admitted,
                 waits_again,
@@ -107,7 +111,7 @@ class Dispatch:
         else:
             await self._ask(
                 target,
-                lambda pool: tunnel(handshake, pool.origin, websocket),
+                lambda pool, _: tunnel(handshake, pool.origin, websocket),
                 around,
                 admitted,
                 waits_again,
@@ -148,7 +152,7 @@ class Dispatch:
         async with self._supervisor.lease(model, around) as lease:
             admitted()
             try:
-                await exchange(self._pools.of(lease.model, lease.generation))
+                await exchange(self._pools.of(lease.model, lease.generation), lease)
             except UpstreamFailed as error:
                 raise await _explained(error, lease) from error
 
@@ -167,6 +171,12 @@ class Dispatch:
         """Cut what peers serve, with the word that swapd is ending."""
         for around in self._at_peers:
             around.cut(error_of(refusals.shutting_down()))
+
+
+async def _check(lease: Lease) -> None:
+    """Raise ``UpstreamFailed`` if the process has died, so that its answer may not be whole."""
+    if await lease.cause_of_death(LAST_LOOK):
+        raise UpstreamFailed("the connection broke, which is all that ends such an answer")
 
 
 async def _explained(error: UpstreamFailed, lease: Lease) -> UpstreamFailed:

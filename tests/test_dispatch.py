@@ -12,7 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from swapd.config.peers import PeerModel
 from swapd.cuttable import Cuttable
-from swapd.dispatch import OBITUARY, Dispatch
+from swapd.dispatch import LAST_LOOK, OBITUARY, Dispatch
 from swapd.errors import ModelUnavailable, UpstreamFailed, UpstreamTooSlow, UpstreamUnreachable
 from swapd.ids import Generation, ModelId
 from swapd.testing.world import World, open_world
@@ -36,6 +36,9 @@ class Answer:
     has_ended = True
     headers: Sequence[tuple[bytes, bytes]] = ()
 
+    def __init__(self, *, ends_by_closing: bool) -> None:
+        self.ends_by_closing = ends_by_closing
+
     async def receive(self) -> bytes:
         await trio.lowlevel.checkpoint()
         return b""
@@ -46,12 +49,13 @@ class Answer:
 class Server:
     """Takes the place of the pools: each exchange has its fate."""
 
-    def __init__(self, fate: Fate) -> None:
+    def __init__(self, fate: Fate, *, ends_by_closing: bool = False) -> None:
         self.asked: list[int] = []
         self._fate = fate
+        self._ends_by_closing = ends_by_closing
 
     def of(self, model: ModelId, generation: Generation) -> _Pool:
-        return _Pool(partial(self._ask, generation))
+        return _Pool(partial(self._ask, generation), ends_by_closing=self._ends_by_closing)
 
     def _ask(self, generation: Generation) -> None:
         self.asked.append(generation)
@@ -59,13 +63,14 @@ class Server:
 
 
 class _Pool:
-    def __init__(self, ask: Callable[[], None]) -> None:
+    def __init__(self, ask: Callable[[], None], *, ends_by_closing: bool) -> None:
         self._ask = ask
+        self._ends_by_closing = ends_by_closing
 
     async def request(self, *request: object) -> Answer:
         await trio.lowlevel.checkpoint()
         self._ask()
-        return Answer()
+        return Answer(ends_by_closing=self._ends_by_closing)
 
 
 class Client:
@@ -73,6 +78,7 @@ class Client:
 
     def __init__(self) -> None:
         self.status = 0
+        self.is_whole = False
         self.admitted = 0
         self.waits_again = 0
 
@@ -88,6 +94,7 @@ class Client:
     async def finish(self, last: bytes = b"") -> None:
         await trio.lowlevel.checkpoint()
         assert not last
+        self.is_whole = True
 
     async def abort(self) -> None:
         raise AssertionError("that is its server's matter")
@@ -181,6 +188,31 @@ async def test_what_may_have_killed_its_process_is_not_given_to_another(
     assert str(failed.value) == f"a: {BROKEN}; its process exited with code 1; its last words:\n" \
         "segfault"  # fmt: skip
     assert (server.asked, world.starts()) == ([1], [A])
+
+
+async def test_an_answer_that_ends_with_its_process_is_not_taken_for_whole(
+    nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    world = await open_world(nursery, A)
+    world.servers[A].exit_after, world.servers[A].stop = LAST_LOOK / 2, 0
+    server, client = Server(only_of({}), ends_by_closing=True), Client()
+    with pytest.raises(UpstreamFailed, match=r"^a: the connection broke.*; its process exited"):
+        await send(world, server, client)
+    assert (client.status, client.is_whole) == (204, False)
+    assert (server.asked, world.starts()) == ([1], [A])
+
+
+@pytest.mark.parametrize("ends_by_closing", [True, False])
+async def test_only_an_end_that_may_be_that_of_the_process_is_looked_at(
+    nursery: trio.Nursery, autojump_clock: MockClock, ends_by_closing: bool
+) -> None:
+    world = await open_world(nursery, A)
+    server, client = Server(only_of({}), ends_by_closing=ends_by_closing), Client()
+    start = trio.current_time()
+    await send(world, server, client)
+    looked = LAST_LOOK if ends_by_closing else 0
+    assert trio.current_time() - start == pytest.approx(world.servers[A].load + looked)
+    assert client.is_whole
 
 
 async def test_if_there_is_no_next_process_the_client_is_told_why(

@@ -6,7 +6,7 @@ Rule 2: a failure is raised, not shown: only who serves the client knows how to 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from swapd.ids import Header
@@ -48,8 +48,15 @@ class ProxiedRequest(NamedTuple):
     client: str | None
 
 
-async def relay(request: ProxiedRequest, pool: Pool, downstream: Downstream) -> None:
+async def relay(
+    request: ProxiedRequest,
+    pool: Pool,
+    downstream: Downstream,
+    check_end: Callable[[], Awaitable[None]] | None = None,
+) -> None:
     """Send ``request`` upstream and pass the answer on, piece by piece as it comes.
+
+    An end that only the connection's end has told is passed on when ``check_end`` has not raised.
 
     However this ends, nothing of it is left upstream: a cancelled relay closes the server's
     connection at once, which is how the server learns that nobody wants the rest.
@@ -67,6 +74,8 @@ async def relay(request: ProxiedRequest, pool: Pool, downstream: Downstream) -> 
         while not response.has_ended:
             await downstream.write(piece)
             piece = await response.receive()
+        if response.ends_by_closing and check_end is not None:
+            await check_end()
         await downstream.finish(piece)
     finally:
         response.close()

@@ -63,6 +63,11 @@ class Response:
         """Tell whether nothing follows what was received."""
         return self._message.ended
 
+    @property
+    def ends_by_closing(self) -> bool:
+        """Tell whether only the end of the connection says where it ends."""
+        return self._message.until_close
+
     async def receive(self) -> bytes:
         """Return what the next receive brings of the body; empty at the message's end.
 

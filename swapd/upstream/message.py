@@ -31,6 +31,7 @@ class Message:
       ended: Whether the message is complete.
       untouched: Whether not one byte came.
       was_reset: Whether the connection was reset: what was sent was not all read.
+      until_close: Whether only the end of the connection ends the message, whatever ended that.
       wants_tls: What is to be said to people if the server speaks TLS; else empty.
       reusable: Whether the connection can carry another message after this one.
     """
@@ -42,12 +43,12 @@ class Message:
         self.ended = False
         self.untouched = True
         self.was_reset = False
+        self.until_close = False
         self.wants_tls = ""
         self._method = method
         self._pieces: list[bytes] = []
         self._body_bytes = 0
         self._head_bytes = 0
-        self._until_close = False
         self._keep_alive = False
         self._surplus = False
         self._failure: str | None = None
@@ -157,10 +158,10 @@ class Message:
         if codings and codings != [b"chunked"]:
             # The coding is this hop's matter: nobody behind us would know how to undo it.
             self._fail("the server used a transfer coding that swapd does not know")
-        self._until_close = not codings and self.status not in _WITHOUT_BODY
+        self.until_close = not codings and self.status not in _WITHOUT_BODY
 
     def _end_of_connection(self) -> None:
-        if self._until_close:
+        if self.until_close:
             self.ended = True
         elif not self.ended:
             self.broke()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
+import shlex
 import signal
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -70,3 +73,38 @@ async def test_what_a_process_may_have_died_of_is_not_given_to_another(tmp_path:
             assert "its process exited with code" in deadly.error
             assert "killed by a prompt" in deadly.error
             assert await swapd.states() == {}
+
+
+#: Speaks HTTP/1.0, where only the end of the connection ends an answer; ``/die`` ends both.
+OLD = """
+import http.server, os, sys
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"some")
+        if self.path == "/die":
+            os._exit(3)
+
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
+"""
+
+
+@pytest.mark.parametrize("fast", [True, False], ids=["fast", "stock"])
+async def test_an_answer_without_a_length_is_not_whole_if_its_process_ends_with_it(
+    tmp_path: Path, fast: bool
+) -> None:
+    script = tmp_path / "old.py"
+    script.write_text(OLD)
+    command = shlex.join([sys.executable, str(script)]) + " ${PORT}"
+    config = configuration({"a": command}, server={"fastTransport": fast})
+    async with run_swapd(tmp_path, config) as swapd:
+        with trio.fail_after(LONG):
+            assert (await swapd.ask("GET", "/upstream/a/live")).body == b"some"
+            with pytest.raises(http.client.IncompleteRead) as cut:
+                await swapd.ask("GET", "/upstream/a/die")
+            assert cut.value.partial == b"some"
+            said = await swapd.until_said("/upstream/a/die")
+            assert "502" in said
+            assert "its process exited with code 3" in said
