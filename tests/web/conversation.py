@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from swapd.web.errors import BUG, envelope
+
 _KIBIBYTE = 1024
 
 #: Sizes at which something changes: of one receive, and of what may wait for a reader.
@@ -77,7 +79,7 @@ class Asked:
     def expected(self) -> Heard:
         """What the client has to hear."""
         if self.ends is Ends.BY_FAILING and not self.pieces:
-            return Heard(500, b"", is_whole=True)
+            return Heard(500, envelope(BUG.message, BUG.kind), is_whole=True)
         has_body = self.method != "HEAD" and self.status not in (204, 304)
         is_whole = self.ends is not Ends.BY_FAILING
         return Heard(self.status, self.said if has_body else b"", is_whole=is_whole)
@@ -85,7 +87,8 @@ class Asked:
     @property
     def goes_on(self) -> bool:
         """Tell whether another request may follow."""
-        return not self.is_last and self.ends is Ends.WHOLE and self.reads is not Reads.NEVER
+        is_whole = self.ends is Ends.WHOLE or (self.ends is Ends.BY_FAILING and not self.pieces)
+        return not self.is_last and is_whole and self.reads is not Reads.NEVER
 
 
 @dataclass(frozen=True)
