@@ -61,6 +61,16 @@ def test_a_near_miss_is_told_what_comes_near(name: str, hint: str) -> None:
         NAMES.target(name)
 
 
+def test_a_name_of_more_than_200_characters_is_cut_and_compared_with_nothing() -> None:
+    names = Names([ModelId("x" * 199)], {}, peer_models={}, selectors=[])
+    with pytest.raises(UnknownModel) as compared:
+        names.target("x" * 200)
+    assert str(compared.value).endswith(f"'; did you mean '{'x' * 199}'?")
+    with pytest.raises(UnknownModel) as cut:
+        names.target("x" * 201)
+    assert str(cut.value) == f"there is no model '{'x' * 200}'…"
+
+
 def test_a_near_miss_of_what_is_pinned_is_told_and_not_what_is_disabled() -> None:
     pins = {"public": "alpha", "alpha": None, "beta": "any"}
     with pytest.raises(UnknownModel, match=r"'publik'; did you mean 'public'\?"):
