@@ -42,6 +42,7 @@ from swapd.web.passthrough import Passthrough
 from swapd.web.performance import performance_views
 from swapd.web.profiles import profiles_views
 from swapd.web.request_log import ID_HEADER, asked, request_id, settle
+from swapd.web.routes import meant_by
 from swapd.web.services import Services
 from swapd.web.websockets import Websockets
 
@@ -118,7 +119,7 @@ def _show_errors(app: Web) -> None:
     @app.errorhandler(HTTPException)
     async def show_http_error(error: HTTPException) -> Response:
         what = asked(_scope())
-        message = f"{what}: {_reason_of_http(error)}"
+        message = f"{what}: {_reason_of_http(error)}{_hint(error)}"
         methods = error.valid_methods if isinstance(error, MethodNotAllowed) else None
         headers = ((b"allow", ", ".join(sorted(methods)).encode()),) if methods else ()
         return _told(Problem(message, _kind_of_http(error), headers))
@@ -133,6 +134,11 @@ def _reason_of_http(error: HTTPException) -> str:
     if isinstance(error, WebsocketMismatch):
         return "this is a websocket" if has_request_context() else "this is no websocket"
     return (error.name or "error").lower()
+
+
+def _hint(error: HTTPException) -> str:
+    route = meant_by(_scope()["path"]) if error.code == 404 else None
+    return f"; did you mean {route}? The client's base URL may be wrong" if route else ""
 
 
 def _kind_of_http(error: HTTPException) -> Kind:

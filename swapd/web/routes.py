@@ -51,6 +51,19 @@ def methods_of(path: str) -> tuple[str, ...]:
     return (*by_query, "POST") if path in NAMED_IN_BODY else by_query
 
 
+def meant_by(path: str) -> str | None:
+    """Return the route that is meant by ``path``, if it is one but for its ``/v1`` or its end.
+
+    Some clients add the version to their base URL, others want it to be in there.
+    """
+    rest = path.rstrip("/")
+    while rest.startswith("/v1/"):
+        rest = rest.removeprefix("/v1")
+    route = f"/v1{rest}"
+    is_route = bool(methods_of(route)) or route == "/v1/models"
+    return route if is_route and route != path else None
+
+
 def is_metered(method: str, path: str) -> bool:
     """Tell whether a request to a model is remembered; ``path`` is that of a model's server too."""
     return method == "POST" and (path in NAMED_IN_BODY or path in NAMED_IN_QUERY)

@@ -18,6 +18,13 @@ from tests.web.raw import OPEN_WEBSOCKET, receive_until
     [
         (get("/nowhere"), 404, "not_found", "GET /nowhere: not found"),
         (
+            get("/chat/completions", method=b"POST"),
+            404,
+            "not_found",
+            "POST /chat/completions: not found; did you mean /v1/chat/completions?"
+            " The client's base URL may be wrong",
+        ),
+        (
             get("/unload", method=b"PUT"),
             405,
             "method_not_allowed",
@@ -38,7 +45,15 @@ from tests.web.raw import OPEN_WEBSOCKET, receive_until
             "websocket /props: not found",
         ),
     ],
-    ids=["nowhere", "method", "no_websocket", "a_view", "no_such_websocket", "model_route"],
+    ids=[
+        "nowhere",
+        "base_url",
+        "method",
+        "no_websocket",
+        "a_view",
+        "no_such_websocket",
+        "model_route",
+    ],
 )
 async def test_what_matches_no_route_gets_an_envelope(
     asked: bytes, status: int, code: str, message: str, caplog: pytest.LogCaptureFixture

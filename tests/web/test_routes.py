@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from swapd.web.routes import methods_of, upstream_path
+from swapd.web.routes import meant_by, methods_of, upstream_path
 
 BY_BODY = ("POST",)
 BY_QUERY = ("GET", "HEAD")
@@ -29,6 +29,29 @@ BY_QUERY = ("GET", "HEAD")
 )
 def test_a_path_has_its_methods(path: str, methods: tuple[str, ...]) -> None:
     assert methods_of(path) == methods
+
+
+@pytest.mark.parametrize(
+    ("path", "route"),
+    [
+        ("/chat/completions", "/v1/chat/completions"),
+        ("/v1/v1/messages", "/v1/messages"),
+        ("/v1/v1/v1/messages/count_tokens", "/v1/messages/count_tokens"),
+        ("/v1/v1/models", "/v1/models"),
+        ("/v1/chat/completions/", "/v1/chat/completions"),
+        ("/v1/models/", "/v1/models"),
+        ("/v1/messages", None),
+        ("/v1/nothing", None),
+        ("/api/chat", None),
+        ("/v1/v1", None),
+        ("/", None),
+        ("", None),
+    ],
+)
+def test_a_path_that_is_a_route_but_for_its_version_is_told_from_others(
+    path: str, route: str | None
+) -> None:
+    assert meant_by(path) == route
 
 
 @pytest.mark.parametrize(
