@@ -88,13 +88,13 @@ class Names:
         self, name: str, pins: Mapping[str, str | None] = _NO_PINS, *, own: bool = False
     ) -> str:
         if len(name) > LONGEST_NAME:
-            return f"there is no model {name[:LONGEST_NAME]!r}…"
+            return f"model not found: {name[:LONGEST_NAME]!r}…"
         several = sorted(full for full, model in self._remote.items() if model.model == name)
         if len(several) > 1:  # or it would mean the one
             return f"{name!r} is a model of several peers: {' or '.join(map(repr, several))}"
         near = self._near(name, own, frozenset(pins.items()))
         hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-        return f"there is no model {name!r}{hint}"
+        return f"model not found: {name!r}{hint}"
 
     def _find_near(self, name: str, own: bool, pins: Set[tuple[str, str | None]]) -> list[str]:
         """Return what comes near ``name``: of swapd's ``own`` models, or of all names."""

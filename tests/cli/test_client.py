@@ -96,7 +96,7 @@ async def test_a_key_is_brought_by_http_and_websocket() -> None:
 
 async def test_what_swapd_refuses_is_told_in_its_own_words() -> None:
     async with floor() as web:
-        with pytest.raises(Refused, match="there is no model 'n/x y'") as told:
+        with pytest.raises(Refused, match="model not found: 'n/x y'") as told:
             await client_of(web).load("n/x y", wait=False)
         assert "\n" not in str(told.value)
 

@@ -75,7 +75,7 @@ def test_aliases_mean_their_models(tmp_path: Path) -> None:
 def test_a_name_that_is_unknown_gets_the_nearest_ones(words: list[str], wrong: str) -> None:
     told = explain(*words)
     assert (told.exit_code, told.stdout) == (1, "")
-    assert told.stderr == f"there is no model '{wrong}'; did you mean 'whisper'?\n"
+    assert told.stderr == f"model not found: '{wrong}'; did you mean 'whisper'?\n"
 
 
 def test_many_alternatives_are_cut_with_a_word_of_it(tmp_path: Path) -> None:

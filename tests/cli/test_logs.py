@@ -36,7 +36,7 @@ async def test_pieces_are_heard_as_they_come_until_the_log_is_closed() -> None:
 
 async def test_a_log_that_is_not_there_is_refused_in_swapds_own_words() -> None:
     async with floor() as web:
-        with pytest.raises(Refused, match="invalid logger: there is no model 'x'"):
+        with pytest.raises(Refused, match="invalid logger: model not found: 'x'"):
             await client_of(web).read("/logs/stream/x", print)
 
 

@@ -149,7 +149,7 @@ def test_times_that_swapd_would_not_grant_are_warned_of() -> None:
         (("--default-load", "inf"), "'inf' is no number of seconds."),
         (
             ("--stop", "gema=1"),
-            "Invalid value for --stop: there is no model 'gema'; did you mean 'gemma'?",
+            "Invalid value for --stop: model not found: 'gema'; did you mean 'gemma'?",
         ),
     ],
 )
@@ -174,7 +174,7 @@ def test_a_model_may_have_a_name_with_an_equals_sign(folder: Path) -> None:
         (b"arrival,model,service\n", "trace.csv: there is no request in it\n"),
         (
             b"arrival,model,service\n0,gema,1\n0,qwen,x\n",
-            "trace.csv:2: model: there is no model 'gema'; did you mean 'gemma'?\n"
+            "trace.csv:2: model: model not found: 'gema'; did you mean 'gemma'?\n"
             "trace.csv:3: service: must be seconds, at least 0, not 'x'\n",
         ),
     ],

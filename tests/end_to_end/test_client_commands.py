@@ -226,7 +226,7 @@ async def test_load_waits_if_it_shall(swapd: Running) -> None:
 
 
 async def test_what_swapd_refuses_is_told_in_its_own_words(swapd: Running) -> None:
-    unknown = "there is no model 'alfa'; did you mean 'alpha'?"
+    unknown = "model not found: 'alfa'; did you mean 'alpha'?"
     for words, why in (
         (("load", "bad", "--wait"), "cannot open model"),
         (("load", "alfa"), unknown),

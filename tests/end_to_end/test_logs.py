@@ -117,7 +117,7 @@ async def test_the_command_shows_a_log_and_follows_it_to_the_end(tmp_path: Path)
         assert "POST /v1/chat/completions" in lines
         refused = await run([*command, "other"])
         assert refused.returncode == 1
-        assert b"there is no model 'other'" in refused.stderr
+        assert b"model not found: 'other'" in refused.stderr
         async with trio.open_nursery() as nursery:
             following: trio.Process = await nursery.start(
                 partial(

@@ -95,7 +95,7 @@ async def test_a_name_leads_to_a_model_a_selectors_choice_or_a_peer(tmp_path: Pa
             assert await ask(swapd, asked) == found, asked
         unknown = await swapd.chat("frist")
     assert unknown.status == 404
-    assert unknown.error == "there is no model 'frist'; did you mean 'first'?"
+    assert unknown.error == "model not found: 'frist'; did you mean 'first'?"
 
 
 async def test_a_profile_gives_names_another_meaning_while_it_is_active(tmp_path: Path) -> None:

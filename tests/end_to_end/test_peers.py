@@ -56,7 +56,7 @@ async def test_a_swapd_is_a_peer_like_any_other(tmp_path: Path, fast: bool) -> N
         assert json.loads((await front.chat("back/far")).body)["model"] == "far"
         assert json.loads((await front.chat("near")).body)["model"] == "near"
         unknown = await front.chat("back/near")
-        assert (unknown.status, unknown.error) == (404, "there is no model 'near'")
+        assert (unknown.status, unknown.error) == (404, "model not found: 'near'")
         async with front.open_chat("far", fake={"chunks": 10_000, "interval": 0.05}) as stream:
             await first_word(stream)
             assert await under_way(front) == ["back/far"]

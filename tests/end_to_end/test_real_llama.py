@@ -102,5 +102,5 @@ async def test_an_error_of_the_server_passes_as_it_is(swapd: Running) -> None:
 
 
 async def test_the_sdk_understands_swapds_own_errors(swapd: Running) -> None:
-    with pytest.raises(openai.NotFoundError, match="there is no model 'nope'"):
+    with pytest.raises(openai.NotFoundError, match="model not found: 'nope'"):
         await trio.to_thread.run_sync(partial(chat, swapd, "nope"))

@@ -114,7 +114,7 @@ async def test_openais_client_raises_the_class_of_each_error(swapd: Running) -> 
     assert (wrong.code, wrong.message.count("invalid or missing API key")) == ("unauthorized", 1)
     unknown = await error_of(partial(ask, "alpa"), openai.NotFoundError)
     assert unknown.code == "model_not_found"
-    assert "there is no model 'alpa'; did you mean 'alpha'?" in unknown.message
+    assert "model not found: 'alpa'; did you mean 'alpha'?" in unknown.message
     unnamed = await error_of(partial(ask, model=5), openai.BadRequestError)
     assert unnamed.code == "bad_request"
     foreign = await error_of(partial(ask, headers=PASSWORD), openai.PermissionDeniedError)
@@ -136,7 +136,7 @@ async def test_anthropics_client_raises_the_class_of_each_error(swapd: Running) 
     assert wrong.type == "authentication_error"
     unknown = await error_of(partial(ask, "alpa"), anthropic.NotFoundError)
     assert unknown.type == "not_found_error"
-    assert "there is no model 'alpa'; did you mean 'alpha'?" in str(unknown)
+    assert "model not found: 'alpa'; did you mean 'alpha'?" in str(unknown)
     unnamed = await error_of(partial(ask, model=5), anthropic.BadRequestError)
     assert unnamed.type == "invalid_request_error"
     foreign = await error_of(partial(ask, headers=PASSWORD), anthropic.PermissionDeniedError)

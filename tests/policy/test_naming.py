@@ -57,7 +57,7 @@ def test_whatever_means_something_is_known(name: str) -> None:
      ("ayn", r"; did you mean 'any'\?"), ("something else", "$")],
 )  # fmt: skip
 def test_a_near_miss_is_told_what_comes_near(name: str, hint: str) -> None:
-    with pytest.raises(UnknownModel, match=f"there is no model '{name}'{hint}"):
+    with pytest.raises(UnknownModel, match=f"model not found: '{name}'{hint}"):
         NAMES.target(name)
 
 
@@ -98,7 +98,7 @@ def test_who_names_what_several_peers_have_is_told_their_full_names(
 def test_who_asks_for_a_model_to_run_is_told_that_it_is_a_peers() -> None:
     with pytest.raises(UnknownModel, match="'remote' is a model of the peer 'there', not one"):
         NAMES.resolve("remote")
-    with pytest.raises(UnknownModel, match=r"there is no model 'there/remot'$"):
+    with pytest.raises(UnknownModel, match=r"model not found: 'there/remot'$"):
         NAMES.resolve("there/remot")
 
 

@@ -72,11 +72,11 @@ def test_a_path_of_nothing_names_no_model(path: bytes) -> None:
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        (b"mm/x", "there is no model 'mm'; did you mean 'm'?"),
-        (b"a/b", "there is no model 'a'"),
-        (b"M", "there is no model 'M'"),
+        (b"mm/x", "model not found: 'mm'; did you mean 'm'?"),
+        (b"a/b", "model not found: 'a'"),
+        (b"M", "model not found: 'M'"),
         (b"any/x", "'any' is a selector: it stands for no one server, name a model"),
-        (b"x" * 9000 + b"/y", f"there is no model '{'x' * 200}'…"),
+        (b"x" * 9000 + b"/y", f"model not found: '{'x' * 200}'…"),
     ],
 )
 def test_a_path_that_begins_with_no_model_is_refused(path: bytes, said: str) -> None:
@@ -107,7 +107,7 @@ def test_what_the_profile_pins_goes_first(path: bytes, found: Place) -> None:
     [
         (b"author/off/x", "'author/off' is disabled by the active profile 'p'"),
         (b"chosen/x", "'any' is a selector"),
-        (b"lost", "there is no model 'nobody'"),
+        (b"lost", "model not found: 'nobody'"),
     ],
 )
 def test_a_pin_that_leads_to_no_model_is_refused(path: bytes, said: str) -> None:

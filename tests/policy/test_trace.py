@@ -73,7 +73,7 @@ def test_a_trace_without_a_request_is_none(text: str) -> None:
         ('{"arrival": 1, "model": 7, "service": 1}', "model: must be a name, not 7"),
         (
             '{"arrival": 1, "model": "gema", "service": 1}',
-            "model: there is no model 'gema'; did you mean 'gemma'?",
+            "model: model not found: 'gema'; did you mean 'gemma'?",
         ),
         ("7", "must be a JSON object, not 7"),
         ("{", "must be a JSON object: Input data was truncated"),
@@ -102,7 +102,7 @@ def test_a_line_of_json_that_is_wrong_is_named(line: str, said: str) -> None:
         ("1,qwen", "has 2 columns, the first line 3"),
         ("1,qwen,2,3", "has 4 columns, the first line 3"),
         ("nan,qwen,1", "arrival: must be seconds, at least 0, not 'nan'"),
-        ("1,,1", "model: there is no model ''"),
+        ("1,,1", "model: model not found: ''"),
         ("1,qwen," + "1" * 200_000, "field larger than field limit (131072)"),
     ],
 )
@@ -125,7 +125,7 @@ def test_a_list_is_told_how_to_become_lines() -> None:
 def test_every_problem_is_told_but_not_without_end() -> None:
     lines = complaint("arrival,model,service\n" + "0,nobody,x\n" * 15).splitlines()
     assert lines[:2] == [
-        "t:2: model: there is no model 'nobody'",
+        "t:2: model: model not found: 'nobody'",
         "t:2: service: must be seconds, at least 0, not 'x'",
     ]
     assert len(lines) == MOST_PROBLEMS + 1

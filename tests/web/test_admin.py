@@ -53,7 +53,7 @@ async def test_an_unload_names_a_model_itself_whatever_a_profile_says() -> None:
         web.services.profiles.activate("p")
         reply = await web.ask(get("/api/models/unload/public", method=b"POST"))
         assert reply.error["message"] == (
-            "there is no model 'public'; to requests alone it means 'm', by the active profile 'p'"
+            "model not found: 'public'; to requests alone it means 'm', by the active profile 'p'"
         )
         reply = await web.ask(get("/api/models/unload/sel", method=b"POST"))
         assert reply.error["message"] == "'sel' is a selector: name one of its targets"

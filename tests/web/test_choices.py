@@ -161,4 +161,4 @@ async def test_a_near_miss_of_what_the_profile_pins_is_told(path: str) -> None:
         reply = await web.ask(asked)
     assert reply.status == 404
     message = reply.error["message"]
-    assert message.startswith("there is no model 'publi'; did you mean 'public'")
+    assert message.startswith("model not found: 'publi'; did you mean 'public'")

@@ -54,7 +54,7 @@ async def test_what_a_request_would_cause_is_told() -> None:
     [
         ("", "not_found", "name a model: /api/explain?model=NAME"),
         ("?model=", "not_found", "name a model: /api/explain?model=NAME"),
-        ("?model=ms", "model_not_found", "there is no model 'ms'; did you mean 'm'?"),
+        ("?model=ms", "model_not_found", "model not found: 'ms'; did you mean 'm'?"),
         (
             "?model=far",
             "model_not_found",

@@ -128,11 +128,11 @@ async def test_a_log_is_called_as_its_model_is_whatever_a_profile_says() -> None
         reply = await web.ask(get("/logs/stream/public?no-follow"))
         assert (reply.status, reply.error["message"]) == (
             400,
-            "invalid logger: there is no model 'public'; to requests alone it means 'm', by the"
+            "invalid logger: model not found: 'public'; to requests alone it means 'm', by the"
             " active profile 'p'; besides models, proxy and upstream have a log",
         )
         reply = await web.ask(get("/logs/stream/off?no-follow"))
-        assert "there is no model 'off'; besides" in reply.error["message"]
+        assert "model not found: 'off'; besides" in reply.error["message"]
 
 
 async def test_no_other_method_is_known() -> None:

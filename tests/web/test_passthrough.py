@@ -129,8 +129,8 @@ async def test_a_name_that_a_profile_pins_is_a_folder_of_its_own() -> None:
     ("path", "code", "message"),
     [
         ("/upstream/", "not_found", "the path names no model"),
-        ("/upstream/mm/x", "model_not_found", "there is no model 'mm'; did you mean 'm'?"),
-        ("/upstream/M/", "model_not_found", "there is no model 'M'"),
+        ("/upstream/mm/x", "model_not_found", "model not found: 'mm'; did you mean 'm'?"),
+        ("/upstream/M/", "model_not_found", "model not found: 'M'"),
         ("/comfyui/", "model_not_found", "/comfyui is the model comfyui_auto, which is not"),
     ],
 )

@@ -118,7 +118,7 @@ async def test_a_problem_is_noted_in_one_line(
         ),
         (
             get("/v1/models/%1b%5b31m"),
-            r"GET /v1/models/\x1b[31m: 404, there is no model '\x1b[31m'",
+            r"GET /v1/models/\x1b[31m: 404, model not found: '\x1b[31m'",
         ),
     ],
 )

@@ -41,7 +41,7 @@ async def test_a_model_that_cannot_be_had_is_an_answer_to_the_handshake() -> Non
 @pytest.mark.parametrize(
     ("path", "status", "message"),
     [
-        ("/upstream/nope/ws", 404, "there is no model 'nope'"),
+        ("/upstream/nope/ws", 404, "model not found: 'nope'"),
         ("/upstream/", 404, "the path names no model"),
         ("/upstream/m/x.js", 409, "m is not loaded, and /x.js does not load it"),
         ("/comfyui/ws", 404, "/comfyui is the model comfyui_auto"),
