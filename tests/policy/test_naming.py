@@ -68,7 +68,7 @@ def test_a_name_of_more_than_200_characters_is_cut_and_compared_with_nothing() -
     assert str(compared.value).endswith(f"'; did you mean '{'x' * 199}'?")
     with pytest.raises(UnknownModel) as cut:
         names.target("x" * 201)
-    assert str(cut.value) == f"there is no model '{'x' * 200}'…"
+    assert str(cut.value) == f"model not found: '{'x' * 200}'…"
 
 
 def test_a_near_miss_of_what_is_pinned_is_told_and_not_what_is_disabled() -> None:
