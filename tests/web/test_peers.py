@@ -135,7 +135,8 @@ async def test_a_peer_that_does_not_begin_in_time_is_left_and_is_a_504() -> None
     async with peered(silent, timeouts={"responseHeader": 1}) as (web, _):
         reply = await web.ask(chat(ASK))
     assert (reply.status, reply.error["code"]) == (504, "gateway_timeout")
-    assert reply.error["message"] == "peer p: the server did not begin to answer within 1 s"
+    why = "the server did not begin to answer within 1 s (timeouts.responseHeader)"
+    assert reply.error["message"] == f"peer p: {why}"
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses"])
