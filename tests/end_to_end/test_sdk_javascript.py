@@ -85,7 +85,12 @@ async def test_the_client_gets_what_llama_cpp_answers(tmp_path: Path, fast: bool
 #: For each thing that goes wrong: the client's class for it, status, code, and words of it.
 ERRORS = {
     "key": ("AuthenticationError", 401, "unauthorized", "invalid or missing API key"),
-    "unknown": ("NotFoundError", 404, "model_not_found", "no model 'alpa'; did you mean 'alpha'?"),
+    "unknown": (
+        "NotFoundError",
+        404,
+        "model_not_found",
+        "not found: 'alpa'; did you mean 'alpha'?",
+    ),
     "unnamed": ("BadRequestError", 400, "bad_request", "`model` must be a string"),
     "foreign": ("PermissionDeniedError", 403, "forbidden", "add its origin to cors.origins"),
     "large": ("APIError", 413, "request_too_large", "maxBody"),

@@ -18,6 +18,7 @@ NO_ROUTES = {
     "/tmp",
     "/var/tmp",
     "/v",
+    "/v1",
     "/v1/tasks/run",
     "/upstream/",
     "/comfyui/",
