@@ -6,7 +6,7 @@ import gzip
 import os
 import tracemalloc
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from swapd.errors import BodyTooLarge, MalformedRequest, UpstreamFailed
+from swapd.upstream.bodies import codings
 from swapd.upstream.bodies.body import PIECE_BYTES, Body
 from swapd.upstream.bodies.codings import AnswerDecoding, codings_of, decoded
 from swapd.upstream.bodies.spool import HELD_BYTES
@@ -102,6 +103,24 @@ async def test_what_hardly_shrank_is_decoded_in_large_pieces_too(
     assert turns.count < 100
 
 
+async def test_no_decoder_has_much_to_copy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has yet to do it may copy after each piece that it puts out."""
+    sizes: list[int] = []
+
+    class Copying:
+        def decode(self, data: bytes) -> Iterator[bytes]:
+            sizes.append(len(data))
+            yield data
+
+        def is_complete(self) -> bool:
+            return True
+
+    monkeypatch.setitem(codings._DECODERS, "br", Copying)
+    data = os.urandom(PIECE_BYTES)
+    assert await plain(data, "br") == data
+    assert max(sizes) <= PIECE_BYTES // 16
+
+
 @pytest.mark.parametrize("cuts", [(), range(1000)])
 async def test_members_and_frames_may_follow_each_other(cuts: Sequence[int]) -> None:
     gzipped = gzip.compress(b"one ") + gzip.compress(b"") + gzip.compress(b"two")
@@ -121,6 +140,12 @@ async def test_a_body_that_breaks_off_is_refused(
     for size in (1, len(encoded) // 2, len(encoded) - 1):
         with pytest.raises(MalformedRequest, match=f"not valid {coding}: it ends too early"):
             await plain(encoded[:size], coding)
+
+
+async def test_a_body_that_breaks_off_behind_all_of_what_is_in_it_is_refused_too() -> None:
+    encoded = gzip.compress(gzip.compress(b"all of it"))
+    with pytest.raises(MalformedRequest, match="not valid gzip, gzip: it ends too early"):
+        await plain(encoded[:-1], "gzip", "gzip")
 
 
 @each_coding

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import tracemalloc
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -254,6 +255,16 @@ def test_a_key_that_comes_often_costs_what_other_keys_do() -> None:
     same = b"{" + b'"a":1,' * 50_000 + large
     others = b"{" + b"".join(b'"%x":1,' % (0x10000 + each) for each in range(50_000)) + large
     assert cost_of(same) < 5 * cost_of(others)
+
+
+def test_what_is_refused_has_taken_little_memory() -> None:
+    body = b"{" + b",".join(b'"%x":1' % each for each in range(600_000)) + b"}"
+    tracemalloc.start()
+    with pytest.raises(MalformedRequest, match="too many"):
+        filtered(body, Filters(("b",)))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 60 * 1024 * 1024
 
 
 @pytest.mark.parametrize("path", ["b", "in.b", "list.7"])
