@@ -26,6 +26,7 @@ from swapd.web.errors import (
     NOT_FOUND,
     Kind,
     Problem,
+    no_such_route,
     problem_of,
 )
 from swapd.web.events import Events
@@ -44,6 +45,7 @@ from swapd.web.profiles import profiles_views
 from swapd.web.request_log import ID_HEADER, asked, request_id, settle
 from swapd.web.routes import meant_by
 from swapd.web.services import Services
+from swapd.web.target import cleaned, has_false_slash
 from swapd.web.websockets import Websockets
 
 _log = logging.getLogger("swapd.http")
@@ -102,7 +104,11 @@ def _first_of(routes: Iterable[RouteOf], scope: HTTPScope) -> Relay | None:
 def _guard_websockets(app: Web, services: Services) -> None:
     @app.before_websocket
     async def check() -> ResponseReturnValue | None:
-        refusal = services.guard.refusal(websocket.scope, is_relayed=False)
+        scope = websocket.scope
+        refusal = services.guard.refusal(scope, is_relayed=False)
+        path = scope["raw_path"]
+        if refusal is None and (cleaned(path) or has_false_slash(path)):
+            refusal = no_such_route(asked(scope))  # Quart would find one that it looks like
         return None if refusal is None else _told(refusal)
 
 

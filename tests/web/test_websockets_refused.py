@@ -45,6 +45,8 @@ async def test_a_model_that_cannot_be_had_is_an_answer_to_the_handshake() -> Non
         ("/upstream/", 404, "the path names no model"),
         ("/upstream/m/x.js", 409, "m is not loaded, and /x.js does not load it"),
         ("/comfyui/ws", 404, "/comfyui is the model comfyui_auto"),
+        ("/api%2Flifecycle", 404, "websocket /api%2Flifecycle: not found"),
+        ("//api/lifecycle", 404, "websocket //api/lifecycle: not found"),
     ],
 )
 async def test_a_path_without_a_websocket_is_refused(path: str, status: int, message: str) -> None:
