@@ -83,7 +83,8 @@ async def decoded(body: Body, codings: Sequence[str], *, max_bytes: int) -> Body
             while output := await trio.to_thread.run_sync(next, outputs, b""):
                 await spool.take(output)
     except (BodyTooLarge, _TooMuch):
-        text = f"the body becomes larger than {limit} bytes when it is decoded"
+        whose = " (server.maxBody)" if max_bytes else ""
+        text = f"the body becomes larger than {limit} bytes when it is decoded{whose}"
         raise BodyTooLarge(text) from None
     except _BROKEN as error:
         raise MalformedRequest(f"the body is not valid {', '.join(codings)}: {error}") from error

@@ -187,6 +187,17 @@ async def test_a_bomb_that_never_comes_to_anything_is_refused_too(idle: str) -> 
         await plain(bomb, coding, "gzip", max_bytes=1000)
 
 
+async def test_who_is_refused_a_bomb_learns_of_the_key_that_sets_the_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("swapd.upstream.bodies.codings.MOST_BYTES", MEBIBYTE)
+    bomb = gzip.compress(b"\0" * 2 * MEBIBYTE)
+    with pytest.raises(BodyTooLarge, match=r"larger than 1000 bytes .*\(server\.maxBody\)$"):
+        await plain(bomb, "gzip", max_bytes=1000)
+    with pytest.raises(BodyTooLarge, match=r"larger than 1048576 bytes when it is decoded$"):
+        await plain(bomb, "gzip", max_bytes=0)
+
+
 def test_an_answer_too_has_bounds_between_its_encodings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("swapd.upstream.bodies.codings.MOST_BYTES", MEBIBYTE)
     small, large = (gzip.compress(b"ok") + b"\0" * size for size in (MEBIBYTE // 2, MEBIBYTE))
