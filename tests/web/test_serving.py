@@ -6,7 +6,8 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +17,9 @@ import trio.testing
 from hypercorn.typing import HTTPScope
 from quart import websocket
 
+from swapd.web import limits
 from swapd.web.client import Client
-from swapd.web.connection import Web
+from swapd.web.connection import Relay, Web
 from swapd.web.limits import Patience
 from swapd.web.listener import bind
 from swapd.web.serving import serve
@@ -239,13 +241,13 @@ async def test_a_unix_socket_is_served_to_clients_without_an_address(tmp_path: P
     assert os.listdir(tmp_path) == []
 
 
-async def test_a_client_of_a_unix_socket_that_reads_nothing_is_cut(tmp_path: Path) -> None:
-    """As the kernel cuts one of TCP."""
-    place, flood = str(tmp_path / "s"), Flood()
+@asynccontextmanager
+async def unix_client(place: str, relay: Relay) -> AsyncIterator[trio.SocketStream]:
+    """Ask ``relay`` over a Unix socket, where a client may read nothing for a moment only."""
     closing = trio.Event()
     serving_it = partial(
         serve,
-        answering(flood.relay),
+        answering(relay),
         bind(f"unix:{place}"),
         grace=LONG,
         closing=closing,
@@ -258,8 +260,33 @@ async def test_a_client_of_a_unix_socket_that_reads_nothing_is_cut(tmp_path: Pat
             await nursery.start(serving_it)
             async with await trio.open_unix_socket(place) as client:
                 await client.send_all(GET)
-                await flood.ended.wait()
+                yield client
             closing.set()
+
+
+async def test_a_client_of_a_unix_socket_that_reads_nothing_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the kernel cuts one of TCP."""
+    monkeypatch.setattr(limits, "LOOK_EVERY", 0.05)
+    flood = Flood()
+    async with unix_client(str(tmp_path / "s"), flood.relay):
+        await flood.ended.wait()
+
+
+async def test_a_client_of_a_unix_socket_that_has_read_all_is_not_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def pause(scope: HTTPScope, client: Client) -> None:
+        await client.begin(200, [])
+        await client.write(b"x" * 1_000_000)  # more than the socket takes at once
+        await trio.sleep(0.5)
+        await client.write(b"the end")
+        await client.finish()
+
+    monkeypatch.setattr(limits, "LOOK_EVERY", 0.05)
+    async with unix_client(str(tmp_path / "s"), pause) as client:
+        assert b"the end" in await receive_until(client, b"the end")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel in its way")
