@@ -88,8 +88,9 @@ class Http1Protocol(H11Protocol):
 
     @property
     def is_amid_answer(self) -> bool:
-        """Tell whether an answer has begun and not ended."""
-        return self.connection.our_state is h11.SEND_BODY
+        """Tell whether an answer goes on whose request has turned out to be none."""
+        http = self.connection
+        return http.our_state is h11.SEND_BODY and http.their_state is h11.ERROR
 
     async def give_up(self) -> None:
         """Tell the client that its time is over, and end the connection."""

@@ -63,7 +63,7 @@ class Spoken(Protocol):
 
     @property
     def is_amid_answer(self) -> bool:
-        """Tell whether an answer has begun and not ended."""
+        """Tell whether an answer goes on whose request has turned out to be none."""
 
     async def give_up(self) -> None:
         """Tell the client that its time is over, and end the connection."""

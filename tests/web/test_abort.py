@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import trio
 from hypercorn.typing import HTTPScope
+from trio.testing import MockClock
 
 from swapd.web.client import Client
 from tests.web.floor import Reply
@@ -23,6 +24,21 @@ async def test_an_aborted_chunked_answer_has_no_last_chunk() -> None:
     async with serving(answering(relay)) as served:
         answer = await served.ask(request("/"))
     assert answer.endswith(b"data: {}\n\n\r\n")
+
+
+@pytest.mark.parametrize("framing", [b"content-length: 9\r\n", b"transfer-encoding: chunked\r\n"])
+async def test_the_end_of_an_aborted_answer_does_not_wait_for_the_rest_of_the_request(
+    framing: bytes, autojump_clock: MockClock
+) -> None:
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        await client.begin(200, [])
+        await client.write(b"begun")
+        await client.abort()
+
+    async with serving(answering(relay)) as served:
+        asked, began = request("/", head=framing, method=b"POST"), trio.current_time()
+        assert (await served.ask(asked)).endswith(b"begun\r\n")
+        assert trio.current_time() == began
 
 
 async def test_an_aborted_answer_with_a_length_falls_short_of_it() -> None:
