@@ -22,6 +22,9 @@ from swapd.ids import ModelId
 #: Longer names are cut in messages, and not compared: nobody mistypes so much.
 LONGEST_NAME = 200
 
+#: How many names that come near are told.
+_SUGGESTED = 3
+
 #: Wrong names to remember what comes near of: a client that has one asks again and again, and to
 #: compare it with some hundred names takes milliseconds.
 _REMEMBERED = 64
@@ -97,11 +100,18 @@ class Names:
         return f"model not found: {name!r}{hint}"
 
     def _find_near(self, name: str, own: bool, pins: Set[tuple[str, str | None]]) -> list[str]:
-        """Return what comes near ``name``: of swapd's ``own`` models, or of all names."""
+        """Return what comes near ``name``: of swapd's ``own`` models, or of all names.
+
+        Capital or small is no difference here, though it makes another name.
+        """
         pinned = dict(pins)
         others = () if own else (*self._remote, *self._selectors)
-        known = dict.fromkeys([*self._local, *others, *sorted(pinned)])
-        return get_close_matches(name, [one for one in known if pinned.get(one, one)], n=3)
+        spellings: dict[str, list[str]] = {}
+        for known in dict.fromkeys([*self._local, *others, *sorted(pinned)]):
+            if pinned.get(known, known):
+                spellings.setdefault(known.casefold(), []).append(known)
+        near = get_close_matches(name.casefold(), spellings, n=_SUGGESTED)
+        return [known for folded in near for known in spellings[folded]][:_SUGGESTED]
 
 
 def names_of(config: Config) -> Names:

@@ -61,6 +61,22 @@ def test_a_near_miss_is_told_what_comes_near(name: str, hint: str) -> None:
         NAMES.target(name)
 
 
+def test_who_writes_a_name_in_other_letters_is_told_how_it_is_written() -> None:
+    models = [ModelId("Qwen/Qwen2.5-7B"), ModelId("GLM"), ModelId("glm")]
+    names = Names(models, {"gpt-4o": models[0]}, peer_models={}, selectors=[])
+    told = {"qwen/qwen2.5-7b": "'Qwen/Qwen2.5-7B'", "GPT-4O": "'gpt-4o'", "Glm": "'GLM' or 'glm'"}
+    for name, written in told.items():
+        with pytest.raises(UnknownModel) as unknown:
+            names.target(name)
+        assert str(unknown.value) == f"model not found: '{name}'; did you mean {written}?"
+
+
+def test_no_more_than_three_names_are_said_to_come_near() -> None:
+    models = [ModelId(name) for name in ("GLM", "Glm", "glm", "glM")]
+    with pytest.raises(UnknownModel, match=r"'GLM' or 'Glm' or 'glm'\?$"):
+        Names(models, {}, peer_models={}, selectors=[]).target("gLm")
+
+
 def test_a_name_of_more_than_200_characters_is_cut_and_compared_with_nothing() -> None:
     names = Names([ModelId("x" * 199)], {}, peer_models={}, selectors=[])
     with pytest.raises(UnknownModel) as compared:
