@@ -108,8 +108,6 @@ class PlainHttp1:
 
     def let_go(self) -> None:
         """Let go of what was served: the connection is over."""
-        if self._exchange is not None:
-            self._exchange.scope = None
         self._exchange = self._h11 = None
 
     async def _take(self, data: bytes) -> None:
@@ -156,7 +154,6 @@ class PlainHttp1:
             exchange.leave(None if exchange.is_answered else problem)
             if not exchange.is_answered:
                 await self._line.put(unasked(problem, exchange.scope))
-            exchange.scope = None
         await self._line.close()
 
     async def is_over(self, exchange: Exchange, *, may_go_on: bool) -> None:

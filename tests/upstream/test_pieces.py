@@ -9,7 +9,7 @@ from hypothesis import strategies as some
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from swapd.upstream.pieces import PIECE, pieces
-from swapd.upstream.websocket import PING_EVERY, SILENT_AFTER
+from swapd.upstream.websocket import PING_EVERY, SILENT_AFTER, Farewell
 from tests.upstream.frames import PING, Frames
 from tests.upstream.scripted import Connection, serving
 from tests.upstream.tunnels import tunnelled
@@ -61,3 +61,18 @@ async def test_a_server_that_takes_its_time_over_a_large_message_is_not_silent(
             await wait_all_tasks_blocked(0.01)
         assert mock_clock.current_time() > 2 * SILENT_AFTER
         client.cut()
+
+
+@pytest.mark.parametrize("amid", [PIECE, 8 * 1024 * 1024])
+async def test_a_server_that_leaves_amid_a_large_message_is_heard(amid: int) -> None:
+    async def leave(connection: Connection) -> None:
+        await accept(connection)
+        frames = Frames(connection.receive)
+        for _ in range(0, amid, PIECE):
+            await frames.take()
+        await connection.send(b"\x88\x02\x0f\xa0")
+        await connection.left()
+
+    async with serving(leave) as server, tunnelled(server.url) as client:
+        await client.say(bytes(LARGE))
+    assert client.closed == Farewell(4000, "")

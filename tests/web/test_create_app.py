@@ -25,6 +25,12 @@ from tests.web.raw import OPEN_WEBSOCKET, receive_until
             " The client's base URL may be wrong",
         ),
         (
+            get("/models", method=b"POST"),
+            405,
+            "method_not_allowed",
+            "POST /models: method not allowed",
+        ),
+        (
             get("/unload", method=b"PUT"),
             405,
             "method_not_allowed",
@@ -48,6 +54,7 @@ from tests.web.raw import OPEN_WEBSOCKET, receive_until
     ids=[
         "nowhere",
         "base_url",
+        "method_of_models",
         "method",
         "no_websocket",
         "a_view",

@@ -103,6 +103,26 @@ async def test_a_name_may_have_slashes_wherever_they_stand() -> None:
     assert (loaded.status, json.loads(loaded.body)) == (202, {"model": "a//b/"})
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [get("/v1/models/%2Fm"), get("/api/models/load/%2Fm", method=b"POST"), get("/ui/%2Fm")],
+)
+async def test_who_asks_for_a_name_with_a_slash_before_it_is_not_led_to_another(
+    asked: bytes,
+) -> None:
+    async with floor() as web:
+        reply = await web.ask(asked)
+        assert web.models.loaded == []
+    assert (reply.status, reply.error["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["//v1/models", "/v1/./models", "/%2Fv1/models"])
+async def test_who_asks_before_it_asks_is_led_nowhere_for_no_browser_would_go(path: str) -> None:
+    head = b"origin: http://localhost:1\r\naccess-control-request-method: GET\r\n"
+    async with floor() as web:
+        assert (await web.ask(get(path, method=b"OPTIONS", head=head))).status == 204
+
+
 async def test_two_names_in_one_request_are_no_request() -> None:
     async with floor() as web:
         reply = await web.ask(get("/health", head=b"host: evil.example\r\n"))
