@@ -11,6 +11,8 @@ MODELS =
 BENCH  =
 # Most tests wait for processes, so more of them at a time than two cores can run are the fastest.
 AT_A_TIME = -n 3 --dist worksteal
+# What this machine cannot run is said with its reason.
+SAY = -q -rs
 
 .PHONY: help run test test-slow explore bench soak check clean
 .DEFAULT_GOAL := help
@@ -41,14 +43,14 @@ run: $(VENV)/ready-to-run  ## serve two tiny chat models and an embedding model:
 	@exec $(PYTHON_IN_VENV) -m swapd.testing.demo --listen "$(LISTEN)" $(if $(MODELS),--models "$(MODELS)")
 
 test: $(VENV)/ready-to-test  ## run the tests
-	@exec $(PYTHON_IN_VENV) -m pytest -q $(AT_A_TIME) -m "not slow"
+	@exec $(PYTHON_IN_VENV) -m pytest $(SAY) $(AT_A_TIME) -m "not slow"
 
 # Exit code 5 says that no test was found, which is no failure while there are no slow ones.
 test-slow: $(VENV)/ready-to-test  ## run the tests that take minutes
-	@$(PYTHON_IN_VENV) -m pytest -q $(AT_A_TIME) -m slow || [ $$? -eq 5 ]
+	@$(PYTHON_IN_VENV) -m pytest $(SAY) $(AT_A_TIME) -m slow || [ $$? -eq 5 ]
 
 explore: $(VENV)/ready-to-test  ## run the tests that make up their cases with cases that are new
-	@exec $(PYTHON_IN_VENV) -m pytest -q $(AT_A_TIME) -m hypothesis --hypothesis-profile=explore
+	@exec $(PYTHON_IN_VENV) -m pytest $(SAY) $(AT_A_TIME) -m hypothesis --hypothesis-profile=explore
 
 bench: $(VENV)/ready-to-test  ## measure what it costs to go through swapd (needs cc; nginx to compare)
 	@$(PYTHON_IN_VENV) -m tests.bench.bench_speed $(BENCH)
