@@ -30,7 +30,7 @@ def summary(config: Config) -> str:
         _table(
             "Profiles",
             [
-                (name, f"{len(profile.pins)} pins", profile.description)
+                (name, _counted(len(profile.pins), "pin"), profile.description)
                 for name, profile in config.profiles.items()
             ],
         ),
@@ -62,8 +62,13 @@ def _model(model: Model) -> tuple[str, ...]:
 
 
 def _address(url: str) -> str:
-    """Return host and port of ``url``, without a password that may stand in it."""
-    return urlsplit(url).netloc.rpartition("@")[2]
+    """Return host and port of ``url``, or its socket, without a password that may stand in it."""
+    parts = urlsplit(url)
+    return parts.netloc.rpartition("@")[2] or f"{parts.scheme}:{parts.path}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _groups(config: Config) -> Iterator[tuple[str, Group]]:

@@ -38,13 +38,27 @@ Selectors
   any  warm  chat, embed
 
 Profiles
-  cheap  1 pins  Small ones
+  cheap  1 pin  Small ones
 
 Loaded at the start: embed
 API keys: 1
 Requests are remembered in memory"""
     )
     assert "hunter2" not in found
+
+
+def test_sockets_are_told_by_their_paths() -> None:
+    own = "models: {own: {cmd: serve, proxy: 'unix:/run/own.sock'}}"
+    peer = "peers: {far: {proxy: 'unix:/run/far.sock', models: [big]}}"
+    found = summary(read(f"{own}\n{peer}"))
+    assert "\n  own  unix:/run/own.sock  serve" in found
+    assert "\n  far  unix:/run/far.sock  big" in found
+
+
+def test_pins_are_counted() -> None:
+    models = "models: {a: {cmd: '${PORT}'}}"
+    found = summary(read(f"{models}\nprofiles: {{p: {{pins: {{x: a, y: a}}}}}}"))
+    assert "\n  p  2 pins" in found
 
 
 def test_sets_are_told_with_their_costs() -> None:
