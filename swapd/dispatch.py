@@ -176,7 +176,7 @@ class Dispatch:
 async def _check(lease: Lease) -> None:
     """Raise ``UpstreamFailed`` if the process has died, so that its answer may not be whole."""
     if await lease.cause_of_death(LAST_LOOK):
-        raise UpstreamFailed("the connection broke, which is all that ends such an answer")
+        raise UpstreamFailed("the answer, which has no length, may not be whole")
 
 
 async def _explained(error: UpstreamFailed, lease: Lease) -> UpstreamFailed:
