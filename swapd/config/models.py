@@ -121,7 +121,9 @@ class ModelSettings(Section):
     )
     check_endpoint: Annotated[Text, AfterValidator(health_path)] = Field(
         default="/health",
-        description="Path that answers 200 when the model is ready, or none. Default: /health.",
+        description="Path that answers 200 when the model is ready. `none` asks nothing: the "
+        "model counts as ready as soon as it runs, and requests fail until it listens. "
+        "Default: /health.",
     )
     ttl: Whole = Field(
         default=-1,
