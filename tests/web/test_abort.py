@@ -162,3 +162,20 @@ async def test_a_relay_beside_which_something_fails_before_its_answer_is_an_erro
     assert reply.status == 500
     assert json.loads(reply.body)["error"]["type"] == "api_error"
     assert "a bug" in caplog.text
+
+
+async def test_a_relay_that_fails_behind_its_answer_leaves_that_as_it_is(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def relay(scope: HTTPScope, client: Client) -> None:
+        await client.begin(200, [(b"content-type", b"text/event-stream")])
+        await client.write(b"data: {}\n\n")
+        await client.finish()
+        raise ValueError("a bug")
+
+    with caplog.at_level("INFO", "swapd"):
+        async with serving(relaying({"/v1/messages": relay})) as served:
+            answer = await served.ask(request("/v1/messages", head=b"connection: close\r\n"))
+    assert answer.partition(b"\r\n\r\n")[2] == b"a\r\ndata: {}\n\n\r\n0\r\n\r\n"
+    assert "a bug" in caplog.text
+    assert 'HTTP/1.1" 200 ' in caplog.text

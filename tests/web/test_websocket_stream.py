@@ -275,7 +275,7 @@ async def test_lists_of_a_handshake_may_be_in_several_fields() -> None:
     ("field", "is_websocket"),
     [
         (b"Upgrade: WebSocket", True),
-        (b"upgrade: h2c, websocket", True),
+        (b"upgrade: h2c, WebSocket", True),
         (b"upgrade: websocket\r\nupgrade: h2c", True),
         (b"upgrade: h2c", False),
         (b"upgrade: websockets", False),
