@@ -72,7 +72,7 @@ class PlainHttp1:
 
     @property
     def is_amid_answer(self) -> bool:
-        """Tell whether an answer goes on whose request has turned out to be none; only h11's may."""
+        """Tell whether an answer goes on whose request turned out to be none; only h11's may."""
         return self._h11 is not None and self._h11.is_amid_answer
 
     async def give_up(self) -> None:

@@ -73,3 +73,9 @@ async def until_dead(pids: set[int]) -> None:
     with trio.fail_after(LONG):
         while alive(pids):  # noqa: ASYNC110  other processes have no event to await
             await trio.sleep(0.02)
+
+
+def peak_of(pid: int) -> int:
+    """Return the most memory that a process ever had, in bytes."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) * 1024

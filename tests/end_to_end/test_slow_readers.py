@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from swapd.testing.running import Running, configuration, run_swapd
+from swapd.testing.running import configuration, run_swapd
+from tests.end_to_end.steps import peak_of
 
 pytestmark = [
     pytest.mark.real_process,
@@ -65,12 +66,6 @@ def pouring(folder: Path, *, fast: bool) -> str:
     return configuration({"m": {"cmd": command}}, server={"fastTransport": fast})
 
 
-def peak_of(swapd: Running) -> int:
-    """Return the most memory that swapd ever had, in bytes."""
-    lines = Path(f"/proc/{swapd.process.pid}/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) * 1024
-
-
 @pytest.mark.parametrize("fast", [True, False], ids=["fast", "stock"])
 async def test_who_stops_reading_1_gib_has_the_model_wait_and_then_gets_all(
     tmp_path: Path, fast: bool
@@ -78,7 +73,7 @@ async def test_who_stops_reading_1_gib_has_the_model_wait_and_then_gets_all(
     body = json.dumps({"model": "m", "stream": True}).encode()
     async with run_swapd(tmp_path, pouring(tmp_path, fast=fast)) as swapd:
         assert (await swapd.ask("GET", "/upstream/m/")).status == 200
-        before = peak_of(swapd)
+        before = peak_of(swapd.process.pid)
         async with await trio.open_tcp_stream("127.0.0.1", swapd.port) as client:
             await client.send_all(
                 b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n"
@@ -87,10 +82,10 @@ async def test_who_stops_reading_1_gib_has_the_model_wait_and_then_gets_all(
             taken = (await swapd.ask("GET", "/upstream/m/stuck")).json()
             assert isinstance(taken, int)
             assert taken < 32 * MEBIBYTE  # what the sockets hold, and what is under way
-            assert peak_of(swapd) - before < 16 * MEBIBYTE
+            assert peak_of(swapd.process.pid) - before < 16 * MEBIBYTE
             head, size = b"", 0
             while piece := await client.receive_some(MEBIBYTE):
                 head, size = head or bytes(piece[:12]), size + len(piece)
         assert head == b"HTTP/1.1 200"
         assert SIZE < size < SIZE + 1024
-        assert peak_of(swapd) - before < 16 * MEBIBYTE
+        assert peak_of(swapd.process.pid) - before < 16 * MEBIBYTE

@@ -20,6 +20,7 @@ import pytest
 import trio
 
 from swapd.testing.running import Running, configuration, run_swapd
+from tests.end_to_end.steps import peak_of
 
 pytestmark = pytest.mark.real_process
 
@@ -73,12 +74,6 @@ def counting(folder: Path, *, fast: bool) -> str:
     command = shlex.join([sys.executable, str(script)]) + " ${PORT}"
     model = {"cmd": command, "useModelName": "org/m"}
     return configuration({"m": model}, server={"fastTransport": fast})
-
-
-def peak_of(pid: int) -> int:
-    """Return the most memory that a process ever had, in bytes."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) * 1024
 
 
 async def upload(swapd: Running, size: int) -> object:
