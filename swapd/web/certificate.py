@@ -43,6 +43,8 @@ class Certificate:
         _check("--tls-cert-file", self._certificate, "CERTIFICATE", "certificate")
         _check("--tls-key-file", self._key, "PRIVATE KEY", "private key")
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        # Some builds of Python leave this to OpenSSL, which then refuses older ones in riddles.
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(_PROTOCOLS)
         try:
             context.load_cert_chain(self._certificate, self._key, password=self._refuse_to_ask)
