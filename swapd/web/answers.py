@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from hypercorn.typing import HTTPScope
@@ -11,9 +11,9 @@ from hypercorn.typing import HTTPScope
 from swapd.errors import RequestError
 from swapd.ids import Header
 from swapd.web.client import Client
-from swapd.web.errors import BUG, Problem, problem_of
+from swapd.web.errors import BUG, METHOD_NOT_ALLOWED, Problem, problem_of
 from swapd.web.manner import Manner
-from swapd.web.request_log import ID_HEADER, request_id, settle
+from swapd.web.request_log import ID_HEADER, asked, request_id, settle
 
 _log = logging.getLogger("swapd.http")
 
@@ -40,6 +40,13 @@ async def tell(problem: Problem, client: Client, manner: Manner) -> None:
     if client.takes_events:
         await client.write(manner.event(problem, client.last_piece))
     await client.abort()
+
+
+async def refuse_method(client: Client, methods: Iterable[str]) -> None:
+    """Tell ``client`` by which ``methods`` alone this route can be asked."""
+    message = f"{asked(client.scope)}: method not allowed"
+    allow = (b"allow", ", ".join(methods).encode())
+    await tell(Problem(message, METHOD_NOT_ALLOWED, (allow,)), client, Manner.of(client.scope))
 
 
 @asynccontextmanager

@@ -19,12 +19,10 @@ from hypercorn.typing import HTTPScope
 
 from swapd.telemetry.activity.row import Row
 from swapd.telemetry.log_stream import LogReader
-from swapd.web.answers import tell
+from swapd.web.answers import refuse_method
 from swapd.web.client import Client
 from swapd.web.connection import Relay
-from swapd.web.errors import METHOD_NOT_ALLOWED, Problem
 from swapd.web.event_parts import ActiveProfile, Models, Part, Rows, Settings, UnderWay, message
-from swapd.web.manner import Manner
 from swapd.web.remarks import KEEP_ALIVE
 from swapd.web.services import Services
 
@@ -63,9 +61,7 @@ class Events:
     async def serve(self, scope: HTTPScope, client: Client) -> None:
         """Tell until the client leaves or swapd ends."""
         if scope["method"] not in {"GET", "HEAD"}:
-            what = f"{scope['method']} {PATH}: method not allowed"
-            allow = (b"allow", b"GET, HEAD")
-            await tell(Problem(what, METHOD_NOT_ALLOWED, (allow,)), client, Manner.of(scope))
+            await refuse_method(client, ("GET", "HEAD"))
             return
         client.is_endless = True
         await client.begin(200, _HEAD)

@@ -18,14 +18,12 @@ from swapd.policy.selectors import Destination
 from swapd.upstream.bodies.changes import Changes
 from swapd.upstream.bodies.request import ModelRequest, read_request
 from swapd.upstream.exchange import ProxiedRequest
-from swapd.web.answers import tell, tell_of
+from swapd.web.answers import refuse_method, tell_of
 from swapd.web.client import Client
 from swapd.web.connection import Relay
-from swapd.web.errors import METHOD_NOT_ALLOWED, Problem
 from swapd.web.loading import Loading
-from swapd.web.manner import Manner
 from swapd.web.metering import Meter, metered
-from swapd.web.request_log import asked, concerns
+from swapd.web.request_log import concerns
 from swapd.web.routes import methods_of, upstream_path
 from swapd.web.services import Services
 from swapd.web.talking import Waits
@@ -47,7 +45,7 @@ class Inference:
     async def relay(self, scope: HTTPScope, client: Client) -> None:
         """Answer one request by its model, or by what prevented that."""
         if scope["method"] not in methods_of(scope["path"]):
-            await refuse_method(scope, client)
+            await refuse_method(client, methods_of(scope["path"]))
             return
         try:
             with metered(self._services, scope, route=scope["path"]) as meter:
@@ -123,10 +121,3 @@ def _address(scope: HTTPScope) -> str | None:
 def _log_choice(found: Destination) -> None:
     if found.selector is not None:
         _log.debug("selector %s: %s", found.selector, found.name)
-
-
-async def refuse_method(scope: HTTPScope, client: Client) -> None:
-    """Tell ``client`` by which methods this route can be asked."""
-    message = f"{asked(scope)}: method not allowed"
-    allow = (b"allow", ", ".join(methods_of(scope["path"])).encode())
-    await tell(Problem(message, METHOD_NOT_ALLOWED, (allow,)), client, Manner.of(scope))

@@ -20,12 +20,9 @@ from quart.typing import ResponseReturnValue
 from swapd.config.peers import PeerModel
 from swapd.errors import MalformedRequest, UnknownModel
 from swapd.telemetry.log_stream import LogStream
-from swapd.web.answers import tell, telling
+from swapd.web.answers import refuse_method, telling
 from swapd.web.client import Client
 from swapd.web.connection import Relay
-from swapd.web.errors import METHOD_NOT_ALLOWED, Problem
-from swapd.web.manner import Manner
-from swapd.web.request_log import asked
 from swapd.web.services import Services
 
 _STREAM = b"/logs/stream"
@@ -68,9 +65,7 @@ class LogStreams:
     async def serve(self, scope: HTTPScope, client: Client) -> None:
         """Tell what was logged, then what is, until the client leaves or swapd ends."""
         if scope["method"] not in {"GET", "HEAD"}:
-            allow = (b"allow", b"GET, HEAD")
-            problem = Problem(f"{asked(scope)}: method not allowed", METHOD_NOT_ALLOWED, (allow,))
-            await tell(problem, client, Manner.of(scope))
+            await refuse_method(client, ("GET", "HEAD"))
             return
         async with telling(scope, client):
             log = self._log(scope["raw_path"][len(_STREAM) + 1 :])

@@ -21,20 +21,18 @@ from swapd.policy.life import ModelState
 from swapd.policy.naming import full_name
 from swapd.policy.paths import Place
 from swapd.upstream.exchange import ProxiedRequest
-from swapd.web.answers import redirect, tell, telling
+from swapd.web.answers import redirect, refuse_method, telling
 from swapd.web.client import Client
 from swapd.web.connection import Relay
-from swapd.web.errors import METHOD_NOT_ALLOWED, Problem
-from swapd.web.manner import Manner
 from swapd.web.metering import Meter, metered
-from swapd.web.request_log import asked, concerns
+from swapd.web.request_log import concerns
 from swapd.web.services import Services
 from swapd.web.target import BELOW_COMFYUI, BELOW_UPSTREAM, with_query
 
 _COMFYUI = BELOW_COMFYUI.removesuffix(b"/")
 
 #: What is said to be allowed where CONNECT is not: it asks for a tunnel, to no path.
-_ALLOWED = (b"allow", b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")
+_ALLOWED = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
 class Passthrough:
@@ -52,10 +50,7 @@ class Passthrough:
     async def relay(self, scope: HTTPScope, client: Client) -> None:
         """Answer one request by its model, or by what prevented that."""
         if scope["method"] == "CONNECT":
-            problem = Problem(
-                f"{asked(scope)}: method not allowed", METHOD_NOT_ALLOWED, (_ALLOWED,)
-            )
-            await tell(problem, client, Manner.of(scope))
+            await refuse_method(client, _ALLOWED)
             return
         async with telling(scope, client):
             with metered(self._services, scope, route=pattern_of(scope)) as meter:
