@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from swapd.config.peers import PeerModel
+from swapd.config.peers import PeerModel, full_names
 from swapd.config.problems import did_you_mean, quoted
 from swapd.config.reporting import Reporter
 from swapd.config.schema import Settings
@@ -42,7 +42,7 @@ class Namespace:
 
     def unknown(self, name: str) -> str:
         """Say that nothing is called ``name``, and what resembles it, or that several are."""
-        several = sorted(full for full, far in self.peer_models.items() if far.model == name)
+        several = full_names(name, self.peer_models.values())
         if len(several) > 1:  # or it would mean the one
             names = " or ".join(map(quoted, several))
             return f"{quoted(name)} is a model of several peers: {names}"

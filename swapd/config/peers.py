@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -59,3 +60,8 @@ class PeerModel:
     def name(self) -> str:
         """The name that is the model's alone."""
         return f"{self.peer}/{self.model}"
+
+
+def full_names(bare: str, models: Iterable[PeerModel]) -> list[str]:
+    """Return the full names of those of ``models`` that their peers call ``bare``, sorted."""
+    return sorted({model.name for model in models if model.model == bare})

@@ -13,7 +13,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from types import MappingProxyType
 
-from swapd.config.peers import PeerModel
+from swapd.config.peers import PeerModel, full_names
 from swapd.config.schema import Config
 from swapd.config.selectors import Target
 from swapd.errors import UnknownModel
@@ -92,7 +92,7 @@ class Names:
     ) -> str:
         if len(name) > LONGEST_NAME:
             return f"model not found: {name[:LONGEST_NAME]!r}…"
-        several = sorted(full for full, model in self._remote.items() if model.model == name)
+        several = full_names(name, self._remote.values())
         if len(several) > 1:  # or it would mean the one
             return f"{name!r} is a model of several peers: {' or '.join(map(repr, several))}"
         near = self._near(name, own, frozenset(pins.items()))
